@@ -1,0 +1,3 @@
+//! The `cargo underlay` command.
+
+fn main() {}

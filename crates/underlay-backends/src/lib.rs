@@ -1,0 +1,12 @@
+//! Bytes in, bytes out: one trait per primitive, and the providers that implement them.
+//!
+//! Each trait's `# Behavior` bullets are the contract; the suite of the same name in `conformance` checks each
+//! bullet on every provider. This crate never sees a message type, a handler, the inventory or a span, and it does
+//! not know where its configuration comes from: `underlay::bind` constructs what is here.
+
+pub mod bucket;
+pub mod cache;
+pub mod error;
+pub mod topic;
+
+pub use error::{Error, ErrorKind, Result};

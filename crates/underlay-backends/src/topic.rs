@@ -1,0 +1,130 @@
+//! Topics and subscriptions: messages as bytes with text attributes.
+//!
+//! Retry policy, backoff, concurrency and draining are not here: they exist once, in `underlay`, on top of
+//! [`Subscription`].
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::Result;
+
+/// A message to publish.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Message {
+    /// The encoded message.
+    pub body: Bytes,
+    /// What brokers filter on; also in the body.
+    pub attributes: BTreeMap<String, String>,
+    /// Messages of one key are delivered in the order of publishing, where the topic is ordered.
+    pub ordering_key: Option<String>,
+}
+
+/// A message as a subscription receives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// The id that `publish` returned.
+    pub id: String,
+    /// Which delivery of this message to this subscription it is, from 1.
+    pub attempt: u32,
+    /// When the broker took the message.
+    pub published_at: SystemTime,
+    /// The message.
+    pub message: Message,
+    /// What the broker wants to see when this delivery is acknowledged.
+    pub receipt: Receipt,
+}
+
+/// A backend's own handle of one delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Receipt(pub String);
+
+/// A message that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The message's id.
+    pub id: String,
+    /// How often it was delivered.
+    pub attempts: u32,
+    /// Why it was given up: the last error's text.
+    pub reason: String,
+    /// When it was given up.
+    pub failed_at: SystemTime,
+    /// The message.
+    pub message: Message,
+}
+
+/// The publishing side of a topic.
+#[async_trait]
+pub trait Topic: Send + Sync + 'static {
+    /// Publishes one message and returns its id.
+    ///
+    /// # Behavior
+    ///
+    /// - `publish` stores the message for every subscription of the topic before it returns.
+    /// - `publish_id` returns an id that each subscription sees on delivery; no two messages share one.
+    /// - `publish_keeps` body, attributes and ordering key as they were given, byte for byte.
+    async fn publish(&self, message: Message) -> Result<String>;
+
+    /// Publishes several messages; the ids are in the order of the messages.
+    ///
+    /// # Behavior
+    ///
+    /// - `publish_batch_order`: on an ordered topic the messages of one key are delivered in the order of the batch.
+    /// - `publish_batch_empty`: an empty batch is no error and publishes nothing.
+    async fn publish_batch(&self, messages: Vec<Message>) -> Result<Vec<String>>;
+}
+
+/// The receiving side of one subscription.
+#[async_trait]
+pub trait Subscription: Send + Sync + 'static {
+    /// Waits until there is at least one message to deliver and returns at most `max`, each leased for `lease`.
+    ///
+    /// # Behavior
+    ///
+    /// - `receive_each`: every subscription of a topic receives every message published after it was created.
+    /// - `receive_leased`: a message that is leased is not delivered again before the lease ends.
+    /// - `receive_expired`: a message that is neither acknowledged nor extended is delivered again after its lease,
+    ///   with `attempt` one higher.
+    /// - `receive_waits`: without messages it waits, and it may be cancelled without losing one.
+    /// - `receive_ordered`: on an ordered topic a message is not delivered while an earlier one of its key is
+    ///   unacknowledged; other keys go on.
+    async fn receive(&self, max: usize, lease: Duration) -> Result<Vec<Received>>;
+
+    /// Ends a delivery for good.
+    ///
+    /// # Behavior
+    ///
+    /// - `ack_final`: the message is not delivered to this subscription again; other subscriptions are not affected.
+    /// - `ack_stale`: acknowledging a delivery whose lease has ended is no error.
+    async fn ack(&self, receipt: &Receipt) -> Result<()>;
+
+    /// Gives a delivery back, to be delivered again after `delay`.
+    ///
+    /// # Behavior
+    ///
+    /// - `nack_redelivers` the message after `delay`, not before, with `attempt` one higher.
+    /// - `nack_keeps_order`: on an ordered topic later messages of the key wait for it.
+    async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()>;
+
+    /// Makes a lease end `lease` from now.
+    ///
+    /// # Behavior
+    ///
+    /// - `extend_holds` the message back for as long.
+    async fn extend(&self, receipt: &Receipt, lease: Duration) -> Result<()>;
+
+    /// Ends a delivery by moving the message to the subscription's dead letters.
+    ///
+    /// # Behavior
+    ///
+    /// - `dead_letter_kept`: the message is not delivered again and is found by `dead_letters`, with the reason and
+    ///   the number of attempts.
+    /// - `dead_letter_unblocks`: on an ordered topic the next message of the key is delivered.
+    async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<()>;
+
+    /// The oldest `limit` dead letters.
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>>;
+}
