@@ -1,1 +1,55 @@
-//! Underlay.
+//! Declare the infrastructure that a Rust backend needs as statics in its own code; run it anywhere.
+//!
+//! Each attribute checks its declaration while compiling and registers it; [`run`] finds where everything is, binds
+//! the statics, serves the endpoints and feeds the subscriptions.
+
+// The attributes expand to absolute paths; this makes them work in this crate's own documentation and tests, too.
+extern crate self as underlay;
+
+mod api;
+mod bucket;
+mod cache;
+mod cron;
+#[cfg(feature = "postgres")]
+mod database;
+mod error;
+mod handle;
+mod inventory;
+mod keyspace;
+mod main_fn;
+mod reference;
+mod secret;
+mod start;
+mod subscription;
+#[doc(hidden)]
+pub mod testing;
+mod topic;
+
+#[doc(hidden)]
+pub mod __private;
+pub mod prelude;
+
+pub use bucket::{Bucket, Download, List, Object, Objects, Precondition, Upload};
+pub use cache::{CacheCluster, CacheKey, CacheValue, Expiry, KeyPart};
+#[cfg(feature = "postgres")]
+pub use database::Database;
+pub use error::{Error, ErrorKind, Result};
+pub use keyspace::{
+    FloatKeyspace, IntKeyspace, IntListKeyspace, IntSetKeyspace, Keyspace, ListKeyspace, SetKeyspace, StringKeyspace,
+    StringListKeyspace, StringSetKeyspace, StructKeyspace,
+};
+pub use reference::{
+    Attrser, BucketRef, CacheRef, Downloader, Grants, Lister, Permission, PublicUrler, Publisher, ReadOnly, ReadWrite,
+    Remover, SignedDownloader, SignedUploader, TopicRef, Uploader,
+};
+#[cfg(feature = "postgres")]
+pub use reference::DatabaseRef;
+pub use secret::{Secret, SecretValue};
+pub use subscription::{Delivery, HandlerError};
+pub use topic::{AttributeValue, Message, Topic};
+pub use underlay_macros::{
+    CacheKey, Message, api, bucket, cache, cron, database, keyspace, main, reference, secret, service, subscription,
+    test, topic,
+};
+
+pub use {axum, sqlx};

@@ -1,0 +1,43 @@
+//! What `#[underlay::main]` does around the user's `main`.
+
+use std::future::Future;
+use std::process::ExitCode;
+
+/// What a `main` may return.
+pub trait Outcome {
+    /// The exit code; failures are told on standard error first.
+    fn exit_code(self) -> ExitCode;
+}
+
+impl Outcome for () {
+    fn exit_code(self) -> ExitCode {
+        ExitCode::SUCCESS
+    }
+}
+
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> Outcome for Result<(), E> {
+    fn exit_code(self) -> ExitCode {
+        match self {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => tell(&*error.into()),
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is the end of the user's `main`, not a library")]
+fn tell(error: &(dyn std::error::Error + Send + Sync + 'static)) -> ExitCode {
+    eprintln!("error: {}", crate::error::chain(error));
+    match error.downcast_ref::<crate::Error>().map(crate::Error::kind) {
+        Some(crate::ErrorKind::Configuration) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Runs the body of `main` on a multi-threaded runtime.
+pub fn main<F: Future<Output: Outcome>>(body: impl FnOnce() -> F) -> ExitCode {
+    crate::start::install_logs();
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(body()).exit_code(),
+        Err(error) => tell(&crate::Error::message("the async runtime could not be started").with_source(error)),
+    }
+}

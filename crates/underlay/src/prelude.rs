@@ -1,0 +1,13 @@
+//! What a module with declarations needs: `use underlay::prelude::*;`.
+
+pub use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "postgres")]
+pub use crate::{Database, DatabaseRef};
+pub use crate::{
+    Attrser, Bucket, BucketRef, CacheCluster, CacheKey, CacheRef, Delivery, Downloader, Expiry, FloatKeyspace,
+    IntKeyspace, IntListKeyspace, IntSetKeyspace, List, Lister, Message, PublicUrler, Publisher, ReadOnly, ReadWrite,
+    Remover, Secret, SignedDownloader, SignedUploader, StringKeyspace, StringListKeyspace, StringSetKeyspace,
+    StructKeyspace, Topic, TopicRef, Upload, Uploader, api, bucket, cache, cron, database, keyspace, reference, secret,
+    subscription, topic,
+};
