@@ -5,6 +5,7 @@
 //! for the magic and trusts the length. Writing happens while compiling, hence the `const fn`s.
 //! This file does not know object file formats: `cargo-underlay` finds the section, [`parse_section`] reads it.
 
+#[allow(unused_imports)]
 use crate::model::Declaration;
 
 /// The link section's name in ELF and PE images; PE cuts names to eight characters.

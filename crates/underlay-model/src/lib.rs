@@ -5,10 +5,18 @@
 //!
 //! This crate does no IO and knows no cloud client. It is the only crate whose public types are serialised.
 
+pub mod cron_expression;
+pub mod duration;
+pub mod endpoint_path;
 pub mod fragment;
 pub mod infra;
+pub mod key_pattern;
+pub mod migration;
 pub mod model;
+pub mod name;
+pub mod nearest;
 pub mod problem;
+pub mod schedule;
 
 pub use infra::InfraConfig;
 pub use model::{Declaration, Model, Source};

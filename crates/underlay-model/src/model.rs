@@ -461,13 +461,20 @@ impl Model {
         };
         let mut services: Vec<Service> = named.clone();
         for declaration in rest {
-            let Some(source) = declaration.source() else { continue };
+            let Some(source) = declaration.source() else {
+                continue;
+            };
             let service = service_of(source);
             if !services.iter().any(|it| it.name == service) {
                 services.push(Service {
                     name: service.clone(),
                     package: source.package.clone(),
-                    module: source.module.split("::").next().unwrap_or_default().to_owned(),
+                    module: source
+                        .module
+                        .split("::")
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned(),
                     source: None,
                 });
             }
@@ -475,7 +482,9 @@ impl Model {
                 Declaration::Application(_) | Declaration::Service(_) => {}
                 Declaration::Database(it) => model.databases.push(Database { service, ..it }),
                 Declaration::Topic(it) => model.topics.push(Topic { service, ..it }),
-                Declaration::Subscription(it) => model.subscriptions.push(Subscription { service, ..it }),
+                Declaration::Subscription(it) => {
+                    model.subscriptions.push(Subscription { service, ..it })
+                }
                 Declaration::Cron(it) => model.crons.push(Cron { service, ..it }),
                 Declaration::Bucket(it) => model.buckets.push(Bucket { service, ..it }),
                 Declaration::Cache(it) => model.caches.push(Cache { service, ..it }),
@@ -487,29 +496,43 @@ impl Model {
         }
         services.sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
         model.services = services;
-        model.databases.sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
-        model.topics.sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
+        model
+            .databases
+            .sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
+        model
+            .topics
+            .sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
         model
             .subscriptions
             .sort_by(|a, b| (&a.topic, &a.name, &a.source).cmp(&(&b.topic, &b.name, &b.source)));
-        model.crons.sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
-        model.buckets.sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
-        model.caches.sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
         model
-            .keyspaces
-            .sort_by(|a, b| (&a.cache, &a.pattern, &a.source).cmp(&(&b.cache, &b.pattern, &b.source)));
-        model.secrets.sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
+            .crons
+            .sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
         model
-            .endpoints
-            .sort_by(|a, b| (&a.path, &a.methods, &a.source).cmp(&(&b.path, &b.methods, &b.source)));
+            .buckets
+            .sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
         model
-            .references
-            .sort_by(|a, b| (&a.service, &a.name, &a.source).cmp(&(&b.service, &b.name, &b.source)));
+            .caches
+            .sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
+        model.keyspaces.sort_by(|a, b| {
+            (&a.cache, &a.pattern, &a.source).cmp(&(&b.cache, &b.pattern, &b.source))
+        });
+        model
+            .secrets
+            .sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
+        model.endpoints.sort_by(|a, b| {
+            (&a.path, &a.methods, &a.source).cmp(&(&b.path, &b.methods, &b.source))
+        });
+        model.references.sort_by(|a, b| {
+            (&a.service, &a.name, &a.source).cmp(&(&b.service, &b.name, &b.source))
+        });
         model
     }
 }
 
 /// Whether `inner` is the module `outer` or lies in it.
 fn contains_module(outer: &str, inner: &str) -> bool {
-    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    inner
+        .strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

@@ -29,12 +29,19 @@ pub enum Severity {
 impl Problem {
     /// A problem that forbids a start.
     pub fn error(message: impl Into<String>, sources: impl IntoIterator<Item = Source>) -> Self {
-        Self { message: message.into(), sources: sources.into_iter().collect(), severity: Severity::Error }
+        Self {
+            message: message.into(),
+            sources: sources.into_iter().collect(),
+            severity: Severity::Error,
+        }
     }
 
     /// A probable mistake.
     pub fn warning(message: impl Into<String>, sources: impl IntoIterator<Item = Source>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(message, sources) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(message, sources)
+        }
     }
 }
 
