@@ -1,0 +1,142 @@
+//! The servers that suites need: each is found, or installed where we are root on a Debian, or started.
+//!
+//! A server that cannot be had is one sentence that says why and what would mend it. Nothing that was already running is
+//! stopped, and what is started here stops with this process, however it ends.
+
+mod docker;
+mod packages;
+
+use std::path::{Path, PathBuf};
+
+use crate::process::in_path;
+
+/// What a suite may need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Server {
+    /// A Docker engine with the images that the suites use.
+    Docker,
+    /// PostgreSQL's server binaries.
+    Native,
+    /// The programs that download PostgreSQL's server binaries; the tests serve the download themselves.
+    Managed,
+}
+
+impl Server {
+    pub(super) const ALL: &[Self] = &[Self::Native, Self::Docker, Self::Managed];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Native => "native",
+            Self::Managed => "managed",
+        }
+    }
+}
+
+/// A server that is there.
+pub(super) struct Ready {
+    /// What it is and how it came to be there.
+    pub(super) how: String,
+    /// What stops it when dropped, if it was started here.
+    pub(super) guard: Option<docker::Engine>,
+}
+
+/// Reads a list such as `docker,native`, or `all`.
+pub(super) fn parse(names: &str) -> Result<Vec<Server>, String> {
+    if names == "all" {
+        return Ok(Server::ALL.to_vec());
+    }
+    let known = |name: &str| {
+        let known: Vec<&str> = Server::ALL.iter().map(|server| server.name()).collect();
+        let server = Server::ALL
+            .iter()
+            .copied()
+            .find(|server| server.name() == name);
+        server.ok_or(format!(
+            "no server is called `{name}`; `all`, or a list of {}",
+            known.join(",")
+        ))
+    };
+    names.split(',').map(known).collect()
+}
+
+/// Finds, installs or starts a server.
+pub(super) fn set_up(root: &Path, server: Server) -> Result<Ready, String> {
+    match server {
+        Server::Docker => docker::set_up(root),
+        Server::Native => native(root).map(|how| Ready { how, guard: None }),
+        Server::Managed => managed(root).map(|how| Ready { how, guard: None }),
+    }
+}
+
+/// PostgreSQL's server binaries on this machine.
+fn native(root: &Path) -> Result<String, String> {
+    if let Some(folder) = postgres_binaries() {
+        return Ok(folder.display().to_string());
+    }
+    // The servers under test are private ones; Debian's package need not make one of its own.
+    let no_cluster = Path::new("/etc/postgresql-common/createcluster.conf");
+    packages::install(root, &["postgresql"], || {
+        packages::write_new(no_cluster, "create_main_cluster = false\n")
+    })?;
+    let folder = postgres_binaries().ok_or("the package `postgresql` brought no `initdb`")?;
+    Ok(format!("{} (installed now)", folder.display()))
+}
+
+/// The folder with `initdb` and `postgres`, if any.
+fn postgres_binaries() -> Option<PathBuf> {
+    let chosen = std::env::var_os("UNDERLAY_POSTGRES_BIN").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let versions = |parent: &str| {
+        let folders = std::fs::read_dir(parent).into_iter().flatten().flatten();
+        let mut folders: Vec<PathBuf> = folders.map(|folder| folder.path().join("bin")).collect();
+        folders.sort();
+        folders.into_iter().rev()
+    };
+    let usual = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"]
+        .into_iter()
+        .flat_map(versions);
+    let folders = chosen
+        .into_iter()
+        .chain(std::env::split_paths(&path))
+        .chain(usual);
+    folders
+        .into_iter()
+        .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
+}
+
+/// What downloads and unpacks server binaries.
+fn managed(root: &Path) -> Result<String, String> {
+    let needed = [
+        ("curl", "curl"),
+        ("tar", "tar"),
+        ("xz", "xz-utils"),
+        ("sha256sum", "coreutils"),
+    ];
+    let missing = needed.iter().filter(|(program, _)| !in_path(program));
+    let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok("curl and tar".to_owned());
+    }
+    packages::install(root, &missing, || Ok(()))?;
+    Ok(format!(
+        "curl and tar (installed now: {})",
+        missing.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(
+            parse("docker,native"),
+            Ok(vec![Server::Docker, Server::Native])
+        );
+        assert_eq!(parse("all"), Ok(Server::ALL.to_vec()));
+        let unknown = "no server is called `oracle`; `all`, or a list of native,docker,managed";
+        assert_eq!(parse("docker,oracle"), Err(unknown.to_owned()));
+    }
+}
