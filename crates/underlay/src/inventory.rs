@@ -3,6 +3,8 @@
 //! Each element holds the same fragment that the link section holds, so the model that the program reports of itself
 //! and the one that is read from its file come from one source.
 
+#![expect(unsafe_code, reason = "linkme declares the slice with a link section; there is no other unsafe code here")]
+
 use linkme::distributed_slice;
 use underlay_model::model::Application;
 use underlay_model::{Model, fragment};

@@ -8,6 +8,6 @@ pub use crate::{
     Attrser, Bucket, BucketRef, CacheCluster, CacheKey, CacheRef, Delivery, Downloader, Expiry, FloatKeyspace,
     IntKeyspace, IntListKeyspace, IntSetKeyspace, List, Lister, Message, PublicUrler, Publisher, ReadOnly, ReadWrite,
     Remover, Secret, SignedDownloader, SignedUploader, StringKeyspace, StringListKeyspace, StringSetKeyspace,
-    StructKeyspace, Topic, TopicRef, Upload, Uploader, api, bucket, cache, cron, database, keyspace, reference, secret,
-    subscription, topic,
+    StructKeyspace, Topic, TopicRef, Upload, Uploader,
 };
+pub use underlay_macros::{api, bucket, cache, cron, database, keyspace, reference, secret, subscription, topic};
