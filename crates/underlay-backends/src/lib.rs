@@ -9,4 +9,14 @@ pub mod cache;
 pub mod error;
 pub mod topic;
 
+#[cfg(any(feature = "memory", feature = "disk"))]
+mod id;
+#[cfg(any(feature = "memory", feature = "disk"))]
+mod object_url;
+
+#[cfg(feature = "disk")]
+pub mod disk;
+#[cfg(feature = "memory")]
+pub mod memory;
+
 pub use error::{Error, ErrorKind, Result};

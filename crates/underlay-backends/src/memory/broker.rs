@@ -1,0 +1,475 @@
+//! Topics and subscriptions inside the process: who gets what, and the waiting.
+//!
+//! Which message may be delivered is decided in `queue.rs`; the file is `journal.rs`.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    Error, ErrorKind, Result, id,
+    memory::{
+        PROVIDER,
+        journal::{self, Journal, Restored, Settlement},
+        queue::{Depth, Hot, Queue, Stored, Taken, after},
+    },
+    topic::{DeadLetter, Message, Receipt, Received, Subscription, Topic},
+};
+
+/// The largest message: body, attributes and ordering key together. It is GCP's limit; a message that works locally
+/// should not be refused there.
+pub(crate) const MAX_MESSAGE_BYTES: u64 = 10_000_000;
+
+/// What holds for a topic and all of its subscriptions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TopicOptions {
+    /// Messages of one ordering key are delivered one after the other, in the order of publishing.
+    pub ordered: bool,
+    /// An acknowledged message is never delivered again, not even after a crash: `ack` returns when it is in the file.
+    pub exactly_once: bool,
+}
+
+/// What holds for one subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubscriptionOptions {
+    /// How long an unacknowledged message and a dead letter are kept; `None` keeps them for ever.
+    pub retention: Option<Duration>,
+}
+
+impl Default for SubscriptionOptions {
+    /// Seven days.
+    fn default() -> Self {
+        Self { retention: Some(Duration::from_secs(7 * 24 * 3600)) }
+    }
+}
+
+/// A subscription that the file knew and the program declares no more; its messages were removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The topic's name.
+    pub topic: String,
+    /// The subscription's name.
+    pub subscription: String,
+    /// How many undelivered messages were removed.
+    pub messages: u64,
+    /// How many dead letters were removed.
+    pub dead_letters: u64,
+}
+
+/// A message broker inside the process. Clones share it.
+///
+/// A subscription gets the messages that are published after [`Broker::subscription`] returned. A message published
+/// to a topic without subscriptions is accepted and dropped, as by every broker.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    topics: Mutex<BTreeMap<String, Arc<TopicState>>>,
+    journal: Option<Journal>,
+    restored: Mutex<Restored>,
+    next_seq: AtomicU64,
+    next_delivery: AtomicU64,
+}
+
+/// A topic and the queues of its subscriptions.
+pub(super) struct TopicState {
+    pub(super) name: String,
+    options: TopicOptions,
+    queues: Mutex<Vec<Arc<Queue>>>,
+}
+
+impl TopicState {
+    pub(super) fn queues(&self) -> MutexGuard<'_, Vec<Arc<Queue>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A message that was accepted and has no place in the order yet.
+pub(super) struct Incoming {
+    pub(super) id: u128,
+    pub(super) published_at: SystemTime,
+    pub(super) accepted: Instant,
+    pub(super) message: Message,
+}
+
+impl Incoming {
+    /// What waits in the queues, unsettled by `subscriptions` of them.
+    pub(super) fn into_stored(self, seq: u64, subscriptions: usize, budget: Option<&Arc<AtomicUsize>>) -> Stored {
+        let Self { id, published_at, accepted, message } = self;
+        let ordering_key = message.ordering_key.as_deref().map(Arc::from);
+        let hot = match budget {
+            None => Some(Hot::unlimited(message)),
+            Some(budget) => {
+                let size = size_of_message(&message);
+                Hot::within(message, size, budget)
+            }
+        };
+        let unsettled = AtomicUsize::new(subscriptions);
+        Stored { seq, id, published_at, accepted, ordering_key, hot, unsettled }
+    }
+}
+
+pub(super) fn size_of_message(message: &Message) -> usize {
+    let attributes: usize = message.attributes.iter().map(|(key, value)| key.len() + value.len()).sum();
+    message.body.len() + attributes + message.ordering_key.as_ref().map_or(0, String::len)
+}
+
+impl Broker {
+    /// A broker that forgets everything when it is dropped.
+    pub fn in_memory() -> Self {
+        Self::new(None, Restored::default())
+    }
+
+    /// A broker that keeps undelivered messages and dead letters in a file, which is created if it is missing.
+    ///
+    /// `publish` returns when the message is in the file for good, so neither SIGKILL nor a restart loses one.
+    /// Acknowledgements follow soon after; a crash may deliver a message again, unless the topic is
+    /// [exactly once](TopicOptions::exactly_once).
+    /// Message bodies beyond a few megabytes stay in the file and are read when they are delivered.
+    ///
+    /// `declared` is every (topic, subscription) of the program. What the file holds for others is removed, or it
+    /// would grow for ever, and is reported.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when another process has the file open; otherwise the file cannot be opened or is damaged, and
+    /// the text says what to do.
+    pub async fn open(path: &Path, declared: &[(&str, &str)]) -> Result<(Self, Vec<Removed>)> {
+        let (journal, restored, removed) = Journal::open(path, declared, journal::KEPT_IN_MEMORY).await?;
+        Ok((Self::new(Some(journal), restored), removed))
+    }
+
+    fn new(journal: Option<Journal>, restored: Restored) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                topics: Mutex::default(),
+                journal,
+                restored: Mutex::new(restored),
+                next_seq: AtomicU64::new(1),
+                next_delivery: AtomicU64::new(1),
+            }),
+        }
+    }
+
+    /// The publishing side of a topic, which is created if it is new.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` when the topic exists with other options.
+    pub fn topic(&self, name: &str, options: TopicOptions) -> Result<Arc<dyn Topic>> {
+        let mut topics = self.inner.topics();
+        let state = topics.entry(name.to_owned()).or_insert_with(|| {
+            Arc::new(TopicState { name: name.to_owned(), options, queues: Mutex::default() })
+        });
+        if state.options != options {
+            let text = "the topic was created with other options; every handle of a topic needs the same ones";
+            return Err(Error::new(ErrorKind::InvalidArgument, PROVIDER, name, text));
+        }
+        Ok(Arc::new(MemoryTopic { inner: Arc::clone(&self.inner), state: Arc::clone(state) }))
+    }
+
+    /// The receiving side of a subscription, which is created if it is new. Several handles of one subscription share
+    /// its messages.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when [`Broker::topic`] was not called for the topic; `InvalidArgument` when the broker has a file
+    /// and [`Broker::open`] was not told of this subscription.
+    pub fn subscription(
+        &self,
+        topic: &str,
+        name: &str,
+        options: SubscriptionOptions,
+    ) -> Result<Arc<dyn Subscription>> {
+        let resource = || format!("{topic}/{name}");
+        let state = self.inner.topics().get(topic).cloned().ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, PROVIDER, resource(), "create the topic before its subscriptions")
+        })?;
+        let mut queues = state.queues();
+        let queue = match queues.iter().find(|queue| queue.name == name) {
+            Some(queue) => Arc::clone(queue),
+            None => {
+                let mut restored = self.inner.restored.lock().unwrap_or_else(PoisonError::into_inner);
+                let backlog = restored.take(topic, name);
+                if backlog.is_none() && self.inner.journal.is_some() {
+                    let text = "the subscription is missing in the list that the broker was opened with; add it there";
+                    return Err(Error::new(ErrorKind::InvalidArgument, PROVIDER, resource(), text));
+                }
+                let (number, backlog) = backlog.unwrap_or_default();
+                let queue = Arc::new(Queue::new(number, name.to_owned(), state.options.ordered));
+                queue.push(backlog);
+                queues.push(Arc::clone(&queue));
+                queue
+            }
+        };
+        drop(queues);
+        Ok(Arc::new(MemorySubscription {
+            resource: resource(),
+            inner: Arc::clone(&self.inner),
+            exactly_once: state.options.exactly_once,
+            options,
+            queue,
+        }))
+    }
+
+    /// How many messages a subscription has; `None` if there is no such subscription.
+    pub fn depth(&self, topic: &str, subscription: &str) -> Option<Depth> {
+        let state = self.inner.topics().get(topic).cloned()?;
+        let queues = state.queues();
+        queues.iter().find(|queue| queue.name == subscription).map(|queue| queue.depth(Instant::now()))
+    }
+
+    /// Ends the broker: waiting receivers fail, and when it returns the file has everything and is free for others.
+    ///
+    /// # Errors
+    ///
+    /// When the last changes could not be written.
+    pub async fn close(&self) -> Result<()> {
+        let topics: Vec<_> = self.inner.topics().values().cloned().collect();
+        for topic in topics {
+            topic.queues().iter().for_each(|queue| queue.close());
+        }
+        match &self.inner.journal {
+            Some(journal) => journal.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Inner {
+    fn topics(&self) -> MutexGuard<'_, BTreeMap<String, Arc<TopicState>>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct MemoryTopic {
+    inner: Arc<Inner>,
+    state: Arc<TopicState>,
+}
+
+#[async_trait]
+impl Topic for MemoryTopic {
+    async fn publish(&self, message: Message) -> Result<String> {
+        let mut ids = self.publish_batch(vec![message]).await?;
+        ids.pop().ok_or_else(|| {
+            Error::new(ErrorKind::Other, PROVIDER, &self.state.name, "publishing one message gave no id")
+        })
+    }
+
+    async fn publish_batch(&self, messages: Vec<Message>) -> Result<Vec<String>> {
+        if let Some(size) = messages.iter().map(size_of_message).find(|size| *size as u64 > MAX_MESSAGE_BYTES) {
+            let text = format!("publish a message of {size} bytes: at most {MAX_MESSAGE_BYTES} are possible");
+            return Err(Error::new(ErrorKind::TooLarge, PROVIDER, &self.state.name, text));
+        }
+        let published_at = SystemTime::now();
+        let accepted = Instant::now();
+        let incoming: Vec<Incoming> = messages
+            .into_iter()
+            .map(|message| Incoming { id: id::fresh(published_at), published_at, accepted, message })
+            .collect();
+        let ids = incoming.iter().map(|incoming| id::text(incoming.id)).collect();
+        if incoming.is_empty() {
+            return Ok(ids);
+        }
+        match &self.inner.journal {
+            Some(journal) => journal.publish(&self.state, incoming).await?,
+            None => {
+                // The lock on the queues is held while the places are given out, so that every queue has one order.
+                let queues = self.state.queues();
+                let stored: Vec<Arc<Stored>> = incoming
+                    .into_iter()
+                    .map(|incoming| {
+                        let seq = self.inner.next_seq.fetch_add(1, Ordering::Relaxed);
+                        Arc::new(incoming.into_stored(seq, queues.len(), None))
+                    })
+                    .collect();
+                for queue in queues.iter() {
+                    queue.push(stored.iter().map(|stored| (Arc::clone(stored), 0)));
+                }
+            }
+        }
+        Ok(ids)
+    }
+}
+
+struct MemorySubscription {
+    /// `topic/subscription`, for errors.
+    resource: String,
+    inner: Arc<Inner>,
+    exactly_once: bool,
+    options: SubscriptionOptions,
+    queue: Arc<Queue>,
+}
+
+impl MemorySubscription {
+    /// The place and the delivery number of a receipt.
+    fn parse(&self, receipt: &Receipt) -> Result<(u64, u64)> {
+        let parts = receipt.0.split_once('-');
+        parts.and_then(|(seq, delivery)| Some((seq.parse().ok()?, delivery.parse().ok()?))).ok_or_else(|| {
+            let text = "the receipt is not one of this broker's";
+            Error::new(ErrorKind::InvalidArgument, PROVIDER, &self.resource, text)
+        })
+    }
+
+    /// The deliveries with their messages. Dropped before its end, it gives them back.
+    async fn deliver(&self, taken: Vec<Taken>) -> Result<Vec<Received>> {
+        let mut guard = PutBack { queue: &self.queue, taken };
+        let mut cold = HashMap::new();
+        if let Some(journal) = &self.inner.journal {
+            let missing: Vec<u64> =
+                guard.taken.iter().filter(|taken| taken.stored.hot.is_none()).map(|taken| taken.stored.seq).collect();
+            if !missing.is_empty() {
+                cold = journal.read(missing).await?;
+            }
+            let attempts = guard.taken.iter().map(|taken| (taken.stored.seq, taken.attempt)).collect();
+            journal.note_attempts(self.queue.number, attempts).await?;
+        }
+        let mut received = Vec::with_capacity(guard.taken.len());
+        for taken in &guard.taken {
+            let stored = &taken.stored;
+            let message = match &stored.hot {
+                Some(hot) => hot.message.clone(),
+                None => cold.remove(&stored.seq).ok_or_else(|| {
+                    let text = "the message is missing in the broker's file";
+                    Error::new(ErrorKind::Other, PROVIDER, &self.resource, text)
+                })?,
+            };
+            received.push(Received {
+                id: id::text(stored.id),
+                attempt: taken.attempt,
+                published_at: stored.published_at,
+                message,
+                receipt: Receipt(format!("{}-{}", stored.seq, taken.delivery)),
+            });
+        }
+        guard.taken.clear();
+        Ok(received)
+    }
+
+    /// Removes a delivery's message from the queue and from the file.
+    async fn settle(&self, receipt: &Receipt, reason: Option<&str>) -> Result<()> {
+        let (seq, delivery) = self.parse(receipt)?;
+        let Some(journal) = &self.inner.journal else {
+            if let Some((stored, attempts)) = self.queue.settle(seq, delivery)
+                && let (Some(reason), Some(hot)) = (reason, &stored.hot)
+            {
+                self.queue.bury(DeadLetter {
+                    id: id::text(stored.id),
+                    attempts,
+                    reason: reason.to_owned(),
+                    failed_at: SystemTime::now(),
+                    message: hot.message.clone(),
+                });
+            }
+            return Ok(());
+        };
+        // The place in the writer's line comes first: a caller that gives up while waiting has changed nothing.
+        let place = journal.reserve(reason.map_or(0, str::len)).await?;
+        let Some((stored, attempts)) = self.queue.settle(seq, delivery) else { return Ok(()) };
+        let settlement = Settlement {
+            subscription: self.queue.number,
+            seq,
+            last: stored.settled(),
+            dead: reason.map(|reason| (attempts, reason.to_owned(), SystemTime::now())),
+        };
+        let written = journal.settle(place, settlement)?;
+        if self.exactly_once || reason.is_some() { written.await } else { Ok(()) }
+    }
+}
+
+/// Gives deliveries back when a receiver goes away before it has seen them.
+struct PutBack<'a> {
+    queue: &'a Queue,
+    taken: Vec<Taken>,
+}
+
+impl PutBack<'_> {
+    fn keep(mut self) -> Vec<Taken> {
+        std::mem::take(&mut self.taken)
+    }
+}
+
+impl Drop for PutBack<'_> {
+    fn drop(&mut self) {
+        if !self.taken.is_empty() {
+            self.queue.put_back(&self.taken);
+        }
+    }
+}
+
+#[async_trait]
+impl Subscription for MemorySubscription {
+    async fn receive(&self, max: usize, lease: Duration) -> Result<Vec<Received>> {
+        if max == 0 || lease.is_zero() {
+            let text = "receive no messages, or for no time: both must be above zero";
+            return Err(Error::new(ErrorKind::InvalidArgument, PROVIDER, &self.resource, text));
+        }
+        loop {
+            // Registered before looking, so that a message that comes in between is not slept through.
+            let notified = self.queue.notify.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            let next_delivery = || self.inner.next_delivery.fetch_add(1, Ordering::Relaxed);
+            let take = self.queue.take(max, lease, self.options.retention, Instant::now(), next_delivery);
+            let Some(take) = take else {
+                return Err(Error::new(ErrorKind::Unavailable, PROVIDER, &self.resource, "the broker is closed"));
+            };
+            let guard = PutBack { queue: &self.queue, taken: take.taken };
+            if let Some(journal) = &self.inner.journal {
+                for stored in take.expired {
+                    let place = journal.reserve(0).await?;
+                    let last = stored.settled();
+                    let seq = stored.seq;
+                    drop(journal.settle(place, Settlement { subscription: self.queue.number, seq, last, dead: None })?);
+                }
+            }
+            let taken = guard.keep();
+            if !taken.is_empty() {
+                return self.deliver(taken).await;
+            }
+            match take.next_due {
+                Some(due) => drop(timeout_at(due, notified).await),
+                None => notified.await,
+            }
+        }
+    }
+
+    async fn ack(&self, receipt: &Receipt) -> Result<()> {
+        self.settle(receipt, None).await
+    }
+
+    async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+        let (seq, delivery) = self.parse(receipt)?;
+        self.queue.delay(seq, delivery, after(Instant::now(), delay));
+        Ok(())
+    }
+
+    async fn extend(&self, receipt: &Receipt, lease: Duration) -> Result<()> {
+        let (seq, delivery) = self.parse(receipt)?;
+        self.queue.extend(seq, delivery, after(Instant::now(), lease));
+        Ok(())
+    }
+
+    async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<()> {
+        self.settle(receipt, Some(reason)).await
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+        let letters = match &self.inner.journal {
+            Some(journal) => journal.dead_letters(self.queue.number, limit).await?,
+            None => self.queue.dead(limit),
+        };
+        Ok(letters)
+    }
+}

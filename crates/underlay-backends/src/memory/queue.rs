@@ -1,0 +1,340 @@
+//! The messages that wait for one subscription: which may be delivered, which are leased, which are due when.
+//!
+//! Knows nothing of files, channels or waiting: every method is a short section under one lock, and the time is an
+//! argument. `broker.rs` waits, and `journal.rs` keeps.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use crate::topic::{DeadLetter, Message};
+
+/// One accepted message, shared by the subscriptions that have not settled it.
+pub(super) struct Stored {
+    /// Its place in the order of acceptance.
+    pub(super) seq: u64,
+    pub(super) id: u128,
+    pub(super) published_at: SystemTime,
+    /// When it was accepted, on the clock that retention is measured by.
+    pub(super) accepted: Instant,
+    pub(super) ordering_key: Option<Arc<str>>,
+    /// `None` when the message is only in the file.
+    pub(super) hot: Option<Hot>,
+    /// How many subscriptions have not settled it.
+    pub(super) unsettled: AtomicUsize,
+}
+
+impl Stored {
+    /// Notes that one more subscription has settled it and says whether it was the last.
+    pub(super) fn settled(&self) -> bool {
+        self.unsettled.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+}
+
+/// A message kept in memory, and its share of what may be kept.
+pub(super) struct Hot {
+    pub(super) message: Message,
+    share: Option<(Arc<AtomicUsize>, usize)>,
+}
+
+impl Hot {
+    /// Keeps a message without limit.
+    pub(super) fn unlimited(message: Message) -> Self {
+        Self { message, share: None }
+    }
+
+    /// Keeps a message if its `size` fits into what is left of `budget`.
+    pub(super) fn within(message: Message, size: usize, budget: &Arc<AtomicUsize>) -> Option<Self> {
+        budget
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(size))
+            .is_ok()
+            .then(|| Self { message, share: Some((Arc::clone(budget), size)) })
+    }
+}
+
+impl Drop for Hot {
+    fn drop(&mut self) {
+        if let Some((budget, size)) = &self.share {
+            budget.fetch_add(*size, Ordering::AcqRel);
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Behind an earlier message of its key.
+    Blocked,
+    /// May be delivered.
+    Ready,
+    /// Delivered; may be delivered again from then on.
+    Leased(Instant),
+    /// Given back; may be delivered again from then on.
+    Delayed(Instant),
+}
+
+struct Entry {
+    stored: Arc<Stored>,
+    attempts: u32,
+    /// The number of its last delivery, unique in the broker.
+    delivery: u64,
+    state: State,
+}
+
+/// One delivery.
+#[derive(Clone)]
+pub(super) struct Taken {
+    pub(super) stored: Arc<Stored>,
+    pub(super) attempt: u32,
+    pub(super) delivery: u64,
+}
+
+/// What [`Queue::take`] found.
+pub(super) struct Take {
+    pub(super) taken: Vec<Taken>,
+    /// Messages that were removed because they are older than the retention.
+    pub(super) expired: Vec<Arc<Stored>>,
+    /// When a message becomes deliverable by the passing of time.
+    pub(super) next_due: Option<Instant>,
+}
+
+/// How many messages a subscription has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Not delivered, or to be delivered again.
+    pub waiting: u64,
+    /// Delivered and neither acknowledged nor given back.
+    pub leased: u64,
+}
+
+#[derive(Default)]
+struct Waiting {
+    entries: HashMap<u64, Entry>,
+    ready: BTreeSet<u64>,
+    timers: BTreeSet<(Instant, u64)>,
+    /// Ordered topics only: the unsettled messages of each key; all but the first are blocked.
+    keys: HashMap<Arc<str>, VecDeque<u64>>,
+    dead: Vec<DeadLetter>,
+    closed: bool,
+}
+
+/// The queue of one subscription.
+pub(super) struct Queue {
+    /// The subscription's number in the file; 0 without one.
+    pub(super) number: u32,
+    pub(super) name: String,
+    pub(super) ordered: bool,
+    pub(super) notify: Notify,
+    waiting: Mutex<Waiting>,
+}
+
+impl Queue {
+    pub(super) fn new(number: u32, name: String, ordered: bool) -> Self {
+        Self { number, name, ordered, notify: Notify::new(), waiting: Mutex::default() }
+    }
+
+    /// A panic under the lock would be a defect of ours; the maps stay usable, so it is not spread to every caller.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds messages in the order of acceptance, each with the deliveries it has had, and wakes the receivers.
+    pub(super) fn push(&self, messages: impl IntoIterator<Item = (Arc<Stored>, u32)>) {
+        let mut waiting = self.lock();
+        for (stored, attempts) in messages {
+            let seq = stored.seq;
+            let mut state = State::Ready;
+            if let Some(key) = stored.ordering_key.as_ref().filter(|_| self.ordered) {
+                let line = waiting.keys.entry(Arc::clone(key)).or_default();
+                if !line.is_empty() {
+                    state = State::Blocked;
+                }
+                line.push_back(seq);
+            }
+            if state == State::Ready {
+                waiting.ready.insert(seq);
+            }
+            waiting.entries.insert(seq, Entry { stored, attempts, delivery: 0, state });
+        }
+        drop(waiting);
+        self.notify.notify_waiters();
+    }
+
+    /// Leases at most `max` messages; `None` once the queue is closed.
+    pub(super) fn take(
+        &self,
+        max: usize,
+        lease: Duration,
+        retention: Option<Duration>,
+        now: Instant,
+        mut next_delivery: impl FnMut() -> u64,
+    ) -> Option<Take> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return None;
+        }
+        let mut take = Take { taken: Vec::new(), expired: Vec::new(), next_due: None };
+        waiting.wake_due(now);
+        while take.taken.len() < max {
+            let Some(seq) = waiting.ready.pop_first() else { break };
+            let Some(entry) = waiting.entries.get_mut(&seq) else { continue };
+            let age = now.saturating_duration_since(entry.stored.accepted);
+            if retention.is_some_and(|retention| age > retention) {
+                take.expired.extend(waiting.remove(seq).map(|entry| entry.stored));
+                continue;
+            }
+            let until = after(now, lease);
+            entry.attempts = entry.attempts.saturating_add(1);
+            entry.delivery = next_delivery();
+            entry.state = State::Leased(until);
+            take.taken.push(Taken {
+                stored: Arc::clone(&entry.stored),
+                attempt: entry.attempts,
+                delivery: entry.delivery,
+            });
+            waiting.timers.insert((until, seq));
+        }
+        take.next_due = waiting.timers.first().map(|(due, _)| *due);
+        Some(take)
+    }
+
+    /// Undoes deliveries that nobody saw.
+    pub(super) fn put_back(&self, taken: &[Taken]) {
+        let mut waiting = self.lock();
+        for Taken { stored, delivery, .. } in taken {
+            if let Some(entry) = waiting.delivered(stored.seq, *delivery) {
+                entry.attempts = entry.attempts.saturating_sub(1);
+                waiting.make_ready(stored.seq);
+            }
+        }
+        drop(waiting);
+        self.notify.notify_waiters();
+    }
+
+    /// Removes a message for good and returns it with its attempts; `None` for a delivery that is not the last one.
+    pub(super) fn settle(&self, seq: u64, delivery: u64) -> Option<(Arc<Stored>, u32)> {
+        let mut waiting = self.lock();
+        waiting.delivered(seq, delivery)?;
+        let entry = waiting.remove(seq)?;
+        drop(waiting);
+        if self.ordered {
+            self.notify.notify_waiters();
+        }
+        Some((entry.stored, entry.attempts))
+    }
+
+    /// Makes a message deliverable from `due` on; nothing for a delivery that is not the last one.
+    pub(super) fn delay(&self, seq: u64, delivery: u64, due: Instant) {
+        self.reschedule(seq, delivery, State::Delayed(due), due);
+    }
+
+    /// Makes a lease end at `until`; nothing for a delivery that is not the last one.
+    pub(super) fn extend(&self, seq: u64, delivery: u64, until: Instant) {
+        self.reschedule(seq, delivery, State::Leased(until), until);
+    }
+
+    fn reschedule(&self, seq: u64, delivery: u64, state: State, due: Instant) {
+        let mut waiting = self.lock();
+        if waiting.delivered(seq, delivery).is_none() {
+            return;
+        }
+        waiting.unschedule(seq);
+        if let Some(entry) = waiting.entries.get_mut(&seq) {
+            entry.state = state;
+        }
+        waiting.timers.insert((due, seq));
+        drop(waiting);
+        self.notify.notify_waiters();
+    }
+
+    /// Keeps a dead letter in memory, where there is no file.
+    pub(super) fn bury(&self, letter: DeadLetter) {
+        self.lock().dead.push(letter);
+    }
+
+    /// The oldest dead letters, where there is no file.
+    pub(super) fn dead(&self, limit: usize) -> Vec<DeadLetter> {
+        self.lock().dead.iter().take(limit).cloned().collect()
+    }
+
+    pub(super) fn depth(&self, now: Instant) -> Depth {
+        let waiting = self.lock();
+        let is_leased = |entry: &&Entry| matches!(entry.state, State::Leased(until) if until > now);
+        let leased = waiting.entries.values().filter(is_leased).count() as u64;
+        Depth { waiting: waiting.entries.len() as u64 - leased, leased }
+    }
+
+    /// Makes every receive fail from now on.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.notify.notify_waiters();
+    }
+}
+
+impl Waiting {
+    /// The entry, if `delivery` is its last one.
+    fn delivered(&mut self, seq: u64, delivery: u64) -> Option<&mut Entry> {
+        self.entries.get_mut(&seq).filter(|entry| entry.delivery == delivery)
+    }
+
+    /// Makes ready whatever is due.
+    fn wake_due(&mut self, now: Instant) {
+        while let Some(&(due, seq)) = self.timers.first() {
+            if due > now {
+                break;
+            }
+            self.make_ready(seq);
+        }
+    }
+
+    fn make_ready(&mut self, seq: u64) {
+        self.unschedule(seq);
+        if let Some(entry) = self.entries.get_mut(&seq) {
+            entry.state = State::Ready;
+            self.ready.insert(seq);
+        }
+    }
+
+    /// Takes an entry out of `ready` and `timers`.
+    fn unschedule(&mut self, seq: u64) {
+        self.ready.remove(&seq);
+        if let Some(State::Leased(due) | State::Delayed(due)) = self.entries.get(&seq).map(|entry| entry.state) {
+            self.timers.remove(&(due, seq));
+        }
+    }
+
+    /// Removes an entry and lets the next one of its key go.
+    fn remove(&mut self, seq: u64) -> Option<Entry> {
+        self.unschedule(seq);
+        let entry = self.entries.remove(&seq)?;
+        if let Some(key) = &entry.stored.ordering_key
+            && let Some(line) = self.keys.get_mut(key)
+        {
+            if line.front() == Some(&seq) {
+                line.pop_front();
+            } else {
+                line.retain(|other| *other != seq);
+            }
+            match line.front().copied() {
+                None => drop(self.keys.remove(key)),
+                Some(next) if self.entries.get(&next).is_some_and(|entry| entry.state == State::Blocked) => {
+                    self.make_ready(next);
+                }
+                Some(_) => {}
+            }
+        }
+        Some(entry)
+    }
+}
+
+/// `now + duration`, or a time too far away to matter.
+pub(super) fn after(now: Instant, duration: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    now + duration.min(FAR)
+}
