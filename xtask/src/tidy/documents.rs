@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::Violation;
-use super::exceptions::{ELSEWHERE, Exception, PLANNED};
+use super::exceptions::{ELSEWHERE, Exception, PLANNED, is_in};
 use super::manifests::{foreign_dependencies, packages};
 use super::tree::{File, Tree};
 
@@ -148,10 +148,6 @@ fn linked(tree: &Tree, folder: &str, target: &str) -> bool {
     }
     let path = path.join("/");
     tree.at_root(&path) || (path.contains('/') && tree.has(&path)) || under(PLANNED, &path)
-}
-
-fn is_in(list: &[Exception], name: &str) -> bool {
-    list.iter().any(|(entry, _)| *entry == name)
 }
 
 /// Whether a path is an entry of the list, or within one.

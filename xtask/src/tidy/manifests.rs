@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Violation;
+use super::exceptions::{UNSAFE, is_in};
 use super::tree::{File, Tree};
 
 /// Who may depend on whom; what is not here may not be. `xtask` builds before all others, so it depends on none.
@@ -91,7 +92,9 @@ fn check_manifest(file: &File, manifest: &Value, found: &mut Vec<Violation>) {
     let Some(name) = manifest["package"]["name"].as_str() else {
         return;
     };
-    if manifest["lints"]["workspace"] != true {
+    let lints = &manifest["lints"];
+    let own_lints = is_in(UNSAFE, &file.path) && lints["rust"]["unsafe_code"] == "deny";
+    if lints["workspace"] != true && !own_lints {
         found.push(Violation::new(
             &file.path,
             1,

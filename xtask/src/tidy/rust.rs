@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Violation;
 use super::code::{closing, test_parts, words};
-use super::exceptions::{LONG_FILES, SLEEPING_TESTS};
+use super::exceptions::{LONG_FILES, SLEEPING_TESTS, UNSAFE, is_in};
 use super::tree::{File, Tree};
 
 const MOST_LINES: usize = 600;
@@ -57,6 +57,7 @@ pub(super) fn check(tree: &Tree, found: &mut Vec<Violation>) {
         check_head(file, found);
         check_length(file, found);
         check_forbidden(file, found);
+        check_unsafe(file, found);
         check_sleep(file, &tests, found);
         check_globs(file, &tests, found);
         check_providers(file, &tests, found);
@@ -76,6 +77,11 @@ pub(super) fn check(tree: &Tree, found: &mut Vec<Violation>) {
             .is_none_or(|file| sleeps(file).next().is_none())
         {
             found.push(dead(path, "SLEEPING_TESTS"));
+        }
+    }
+    for (path, _) in UNSAFE.iter().filter(|(path, _)| path.ends_with(".rs")) {
+        if tree.file(path).is_none_or(|file| !lifts_unsafe(file)) {
+            found.push(dead(path, "UNSAFE"));
         }
     }
 }
@@ -117,7 +123,7 @@ fn check_head(file: &File, found: &mut Vec<Violation>) {
 
 fn check_length(file: &File, found: &mut Vec<Violation>) {
     let lines = file.text.lines().count();
-    if lines > MOST_LINES && !LONG_FILES.iter().any(|(path, _)| *path == file.path) {
+    if lines > MOST_LINES && !is_in(LONG_FILES, &file.path) {
         let what = format!(
             "has {lines} lines; split it, or argue in LONG_FILES of xtask/src/tidy/exceptions.rs"
         );
@@ -139,6 +145,28 @@ fn check_forbidden(file: &File, found: &mut Vec<Violation>) {
     }
 }
 
+/// Whether a file lifts the lint against unsafe code.
+fn lifts_unsafe(file: &File) -> bool {
+    words(&file.code).any(|(offset, word)| {
+        let before = file.code[..offset].trim_end();
+        word == "unsafe_code"
+            && ["allow(", "expect(", "warn("]
+                .iter()
+                .any(|level| before.ends_with(level))
+    })
+}
+
+fn check_unsafe(file: &File, found: &mut Vec<Violation>) {
+    if lifts_unsafe(file) && !is_in(UNSAFE, &file.path) {
+        let what = "lifts the lint against unsafe code; find a safe way, or argue in UNSAFE of xtask/src/tidy/exceptions.rs";
+        found.push(Violation::new(
+            &file.path,
+            file.line_of("unsafe_code"),
+            what,
+        ));
+    }
+}
+
 fn within_word(code: &str, offset: usize) -> bool {
     code[..offset].ends_with(|c: char| c.is_alphanumeric() || c == '_')
 }
@@ -156,7 +184,7 @@ fn sleeps(file: &File) -> impl Iterator<Item = usize> {
 }
 
 fn check_sleep(file: &File, tests: &Tests, found: &mut Vec<Violation>) {
-    if SLEEPING_TESTS.iter().any(|(path, _)| *path == file.path) {
+    if is_in(SLEEPING_TESTS, &file.path) {
         return;
     }
     for offset in sleeps(file).filter(|offset| tests.contain(*offset)) {
@@ -303,6 +331,16 @@ mod tests {
             "a.rs",
             "//!\n#[ignore = \"slow\"]\nfn a() {}",
             &["a.rs:2: `#[ignore`"],
+        );
+    }
+
+    #[test]
+    fn unsafe_code() {
+        check_text("a.rs", "//!\n#![forbid(unsafe_code)]", &[]);
+        check_text(
+            "a.rs",
+            "//!\n\n#[allow(unsafe_code)]\nfn a() {}",
+            &["a.rs:3: lifts the lint"],
         );
     }
 
