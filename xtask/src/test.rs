@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use crate::process::{self, cargo, shown};
 use crate::tidy;
-use report::{Report, Tests};
+use report::{Outcome, Report, Tests};
 use servers::Server;
 
 /// What the command line asks for.
@@ -73,16 +73,19 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<(), String> {
         report.step(&name, || match servers::set_up(root, *server) {
             Ok(ready) => {
                 guards.extend(ready.guard);
-                Ok(ready.how)
+                Outcome::Ok(ready.how)
             }
-            Err(why) if required => Err(why),
-            Err(why) => Ok(format!("not available, its tests are ignored: {why}")),
+            Err(why) if required => Outcome::Failed(why),
+            Err(why) => Outcome::Absent(why),
         });
     }
 
     if options.filter.is_none() {
-        report.step("tidy", || tidy::run(root).map(|()| String::new()));
-        report.step("features", || features::check(root, options.strict()));
+        let nothing = |()| String::new();
+        report.step("tidy", || tidy::run(root).map(nothing).into());
+        report.step("features", || {
+            features::check(root, options.strict()).into()
+        });
         report.step("clippy", || {
             let deny = if options.strict() {
                 " -- -D warnings"
@@ -90,29 +93,18 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<(), String> {
                 ""
             };
             let line = format!("clippy --quiet --workspace --all-targets{deny}");
-            process::run(&mut cargo(root, &line)).map(|()| String::new())
+            process::run(&mut cargo(root, &line)).map(nothing).into()
         });
-    }
-    let mut tests = Tests::default();
-    report.step("test", || {
-        let result = run_tests(root, &options, &mut tests);
-        if options.complete() && !tests.ignored.is_empty() {
-            return Err(format!(
-                "{}; every suite is required, so none may be ignored",
-                tests.counts()
-            ));
-        }
-        result
-    });
-    if options.filter.is_none() {
         report.step("documentation", || {
             let mut command = cargo(root, "doc --quiet --workspace --no-deps");
             if options.strict() {
                 command.env("RUSTDOCFLAGS", "-D warnings");
             }
-            process::run(&mut command).map(|()| String::new())
+            process::run(&mut command).map(nothing).into()
         });
     }
+    let mut tests = Tests::default();
+    report.step("test", || run_tests(root, &options, &mut tests).into());
     drop(guards);
     report.finish(&tests)
 }
@@ -136,7 +128,16 @@ fn run_tests(root: &Path, options: &Options, tests: &mut Tests) -> Result<String
     }
     let status = stream(&mut command, |line| tests.read_line(line))?;
     let counts = tests.counts();
-    if status { Ok(counts) } else { Err(counts) }
+    match &options.filter {
+        Some(filter) if status && tests.is_empty() => {
+            Err(format!("no test's name contains `{filter}`"))
+        }
+        _ if options.complete() && tests.any_ignored() => Err(format!(
+            "{counts}; every suite is required, so none may be ignored"
+        )),
+        _ if status => Ok(counts),
+        _ => Err(counts),
+    }
 }
 
 /// Runs a command, passing its output on and each line of it to `read`; returns whether it succeeded.

@@ -15,29 +15,46 @@ pub(super) struct Report {
 struct Step {
     name: String,
     time: String,
-    result: Result<String, String>,
+    outcome: Outcome,
+}
+
+/// What became of a step, with a sentence or nothing.
+pub(super) enum Outcome {
+    Ok(String),
+    /// It could not be, and need not.
+    Absent(String),
+    Failed(String),
+}
+
+impl From<Result<String, String>> for Outcome {
+    fn from(result: Result<String, String>) -> Self {
+        result.map_or_else(Self::Failed, Self::Ok)
+    }
 }
 
 impl Report {
     /// Runs one step and keeps what became of it.
-    pub(super) fn step(&mut self, name: &str, run: impl FnOnce() -> Result<String, String>) {
+    pub(super) fn step(&mut self, name: &str, run: impl FnOnce() -> Outcome) {
         println!("==> {name}");
         let start = Instant::now();
-        let result = run();
-        if let Err(message) = &result {
+        let outcome = run();
+        if let Outcome::Failed(message) = &outcome {
             eprintln!("{message}");
         }
         self.steps.push(Step {
             name: name.to_owned(),
             time: seconds(start),
-            result,
+            outcome,
         });
     }
 
     /// Prints the summary; the error says which steps failed.
     pub(super) fn finish(&self, tests: &Tests) -> Result<(), String> {
         println!("\n{}", self.summary(tests));
-        let failed = self.steps.iter().filter(|step| step.result.is_err());
+        let failed = self
+            .steps
+            .iter()
+            .filter(|step| matches!(step.outcome, Outcome::Failed(_)));
         let failed: Vec<&str> = failed.map(|step| step.name.as_str()).collect();
         if failed.is_empty() {
             Ok(())
@@ -54,10 +71,16 @@ impl Report {
             .map(|step| step.name.len())
             .max()
             .unwrap_or_default();
-        for Step { name, time, result } in &self.steps {
-            let (word, detail) = match result {
-                Ok(detail) => ("ok", detail),
-                Err(detail) => ("FAILED", detail),
+        for Step {
+            name,
+            time,
+            outcome,
+        } in &self.steps
+        {
+            let (word, detail) = match outcome {
+                Outcome::Ok(detail) => ("ok", detail),
+                Outcome::Absent(detail) => ("absent", detail),
+                Outcome::Failed(detail) => ("FAILED", detail),
             };
             // The whole message was printed when it happened.
             let detail = detail.lines().last().unwrap_or_default();
@@ -68,10 +91,10 @@ impl Report {
             )
             .expect("writing to a string cannot fail");
         }
-        for name in &tests.failed {
+        for name in &tests.failures {
             writeln!(text, "failed: {name}").expect("writing to a string cannot fail");
         }
-        for (reason, names) in &tests.ignored {
+        for (reason, names) in &tests.reasons {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             writeln!(
                 text,
@@ -89,46 +112,66 @@ impl Report {
 #[derive(Default)]
 pub(super) struct Tests {
     passed: usize,
-    pub(super) failed: Vec<String>,
+    failed: usize,
+    ignored: usize,
+    failures: Vec<String>,
     /// The names of the ignored tests, by reason.
-    pub(super) ignored: BTreeMap<String, Vec<String>>,
+    reasons: BTreeMap<String, Vec<String>>,
 }
 
 impl Tests {
-    /// Reads one line of a harness's output; libtest's and libtest-mimic's are the same.
+    /// Reads one line of a harness's output: libtest's, or libtest-mimic's, which differs in how it gives reasons.
     pub(super) fn read_line(&mut self, line: &str) {
+        // The numbers are taken from here: what a test prints may tear its own line apart.
+        if let Some(result) = line.strip_prefix("test result: ") {
+            for part in result.split(['.', ';']) {
+                match part.trim().split_once(' ') {
+                    Some((number, "passed")) => self.passed += number.parse().unwrap_or(0),
+                    Some((number, "failed")) => self.failed += number.parse().unwrap_or(0),
+                    Some((number, "ignored")) => self.ignored += number.parse().unwrap_or(0),
+                    _ => {}
+                }
+            }
+            return;
+        }
         let Some((name, result)) = line
             .strip_prefix("test ")
-            .and_then(|rest| rest.rsplit_once(" ... "))
+            .and_then(|rest| rest.split_once(" ... "))
         else {
             return;
         };
-        let (word, reason) = result.split_once(", ").unwrap_or((result, ""));
-        match word {
-            "ok" => self.passed += 1,
-            "FAILED" => self.failed.push(name.to_owned()),
-            "ignored" => {
-                let reason = if reason.is_empty() {
-                    "no reason was given"
-                } else {
-                    reason
-                };
-                self.ignored
-                    .entry(reason.to_owned())
-                    .or_default()
-                    .push(name.to_owned());
-            }
-            _ => {}
+        let name = name.trim().to_owned();
+        if result == "FAILED" {
+            self.failures.push(name);
+        } else if let Some(reason) = result.strip_prefix("ignored") {
+            let in_brackets = reason
+                .strip_prefix(" (")
+                .and_then(|reason| reason.strip_suffix(')'));
+            let reason = in_brackets
+                .or_else(|| reason.strip_prefix(", "))
+                .unwrap_or("no reason was given");
+            self.reasons
+                .entry(reason.to_owned())
+                .or_default()
+                .push(name);
         }
+    }
+
+    /// Whether there was no test at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.passed + self.failed + self.ignored == 0
+    }
+
+    /// Whether any test was ignored.
+    pub(super) fn any_ignored(&self) -> bool {
+        self.ignored > 0
     }
 
     /// The numbers, as one sentence.
     pub(super) fn counts(&self) -> String {
-        let ignored: usize = self.ignored.values().map(Vec::len).sum();
         format!(
-            "{} passed, {} failed, {ignored} ignored",
-            self.passed,
-            self.failed.len()
+            "{} passed, {} failed, {} ignored",
+            self.passed, self.failed, self.ignored
         )
     }
 }
@@ -145,30 +188,32 @@ mod tests {
             "test a::b ... ok",
             "test a::c - should panic ... ok",
             "test d ... FAILED",
-            "test [docker] e ... ignored, docker: no socket at /var/run/docker.sock",
+            "test [docker] e    ... ignored (docker: no socket at /var/run/docker.sock)",
+            "test g ... ignored, slow (very)",
             "test crates/a/src/lib.rs - f (line 3) ... ignored",
-            "test result: FAILED. 2 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out",
+            "test result: FAILED. 2 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out",
         ] {
             tests.read_line(line);
         }
-        assert_eq!(tests.counts(), "2 passed, 1 failed, 2 ignored");
+        assert_eq!(tests.counts(), "2 passed, 1 failed, 3 ignored");
         let mut report = Report::default();
         report.steps.push(Step {
             name: "test".to_owned(),
             time: "1.0 s".to_owned(),
-            result: Err(tests.counts()),
+            outcome: Outcome::Failed(tests.counts()),
         });
         report.steps.push(Step {
             name: "tidy".to_owned(),
             time: "0.1 s".to_owned(),
-            result: Ok(String::new()),
+            outcome: Outcome::Ok(String::new()),
         });
         let expected = "\
-test     1.0 s  FAILED  2 passed, 1 failed, 2 ignored
+test     1.0 s  FAILED  2 passed, 1 failed, 3 ignored
 tidy     0.1 s  ok
 failed: d
 ignored, because docker: no socket at /var/run/docker.sock: 1 ([docker] e)
 ignored, because no reason was given: 1 (crates/a/src/lib.rs - f (line 3))
+ignored, because slow (very): 1 (g)
 ";
         assert_eq!(report.summary(&tests), expected);
         assert_eq!(report.finish(&tests), Err("failed: test".to_owned()));
