@@ -5,7 +5,9 @@
 //!
 //! This crate does no IO and knows no cloud client. It is the only crate whose public types are serialised.
 
+pub mod check;
 pub mod cron_expression;
+pub mod delivery;
 pub mod duration;
 pub mod endpoint_path;
 pub mod fragment;

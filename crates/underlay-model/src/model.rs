@@ -359,6 +359,22 @@ pub enum ResourceKind {
     Cache,
 }
 
+impl ResourceKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Database, Self::Topic, Self::Bucket, Self::Cache];
+}
+
+impl std::fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Database => "database",
+            Self::Topic => "topic",
+            Self::Bucket => "bucket",
+            Self::Cache => "cache",
+        })
+    }
+}
+
 /// What one attribute leaves in the binary: the JSON of one fragment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "declaration", rename_all = "snake_case")]
