@@ -60,7 +60,13 @@ pub trait Cache: Send + Sync + 'static {
     ///
     /// - `set_if_absent`, `set_if_present`: as the condition says; otherwise nothing changes.
     /// - `set_expiry`: `In` replaces the expiry, `Never` removes it, `Keep` keeps it.
-    async fn set(&self, key: &str, value: Bytes, expiry: Expiry, condition: Condition) -> Result<bool>;
+    async fn set(
+        &self,
+        key: &str,
+        value: Bytes,
+        expiry: Expiry,
+        condition: Condition,
+    ) -> Result<bool>;
 
     /// Writes a value and returns the old one.
     async fn get_and_set(&self, key: &str, value: Bytes, expiry: Expiry) -> Result<Option<Bytes>>;

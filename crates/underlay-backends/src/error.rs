@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The message, object or value is larger than the backend takes.
     TooLarge,
+    /// The store is full, and its policy allows to drop nothing.
+    Full,
     /// The server refused who we are or what we may do.
     PermissionDenied,
     /// The server could not be reached or did not answer in time.
@@ -49,12 +51,21 @@ impl Error {
         resource: impl Into<String>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { kind, provider, resource: resource.into(), message: message.into(), source: None }
+        Self {
+            kind,
+            provider,
+            resource: resource.into(),
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// The same failure with its cause.
     #[must_use]
-    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -82,7 +93,11 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} `{}`)", self.message, self.provider, self.resource)
+        write!(
+            f,
+            "{} ({} `{}`)",
+            self.message, self.provider, self.resource
+        )
     }
 }
 

@@ -54,5 +54,10 @@ pub fn verify(
     _signature: &str,
     _now: SystemTime,
 ) -> crate::Result<()> {
-    Err(crate::Error::new(crate::ErrorKind::Unsupported, "disk", bucket, "not built yet"))
+    Err(crate::Error::new(
+        crate::ErrorKind::Unsupported,
+        "disk",
+        bucket,
+        "not built yet",
+    ))
 }

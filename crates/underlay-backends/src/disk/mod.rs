@@ -49,6 +49,8 @@ impl Store {
     ///
     /// When the bucket's directory cannot be created or written.
     pub async fn bucket(&self, name: &str, _options: BucketOptions) -> Result<Arc<dyn Bucket>> {
-        Ok(Arc::new(bucket::DiskBucket { name: name.to_owned() }))
+        Ok(Arc::new(bucket::DiskBucket {
+            name: name.to_owned(),
+        }))
     }
 }

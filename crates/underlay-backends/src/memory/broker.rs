@@ -48,7 +48,9 @@ pub struct SubscriptionOptions {
 impl Default for SubscriptionOptions {
     /// Seven days.
     fn default() -> Self {
-        Self { retention: Some(Duration::from_secs(7 * 24 * 3600)) }
+        Self {
+            retention: Some(Duration::from_secs(7 * 24 * 3600)),
+        }
     }
 }
 
@@ -105,8 +107,18 @@ pub(super) struct Incoming {
 
 impl Incoming {
     /// What waits in the queues, unsettled by `subscriptions` of them.
-    pub(super) fn into_stored(self, seq: u64, subscriptions: usize, budget: Option<&Arc<AtomicUsize>>) -> Stored {
-        let Self { id, published_at, accepted, message } = self;
+    pub(super) fn into_stored(
+        self,
+        seq: u64,
+        subscriptions: usize,
+        budget: Option<&Arc<AtomicUsize>>,
+    ) -> Stored {
+        let Self {
+            id,
+            published_at,
+            accepted,
+            message,
+        } = self;
         let ordering_key = message.ordering_key.as_deref().map(Arc::from);
         let hot = match budget {
             None => Some(Hot::unlimited(message)),
@@ -116,12 +128,24 @@ impl Incoming {
             }
         };
         let unsettled = AtomicUsize::new(subscriptions);
-        Stored { seq, id, published_at, accepted, ordering_key, hot, unsettled }
+        Stored {
+            seq,
+            id,
+            published_at,
+            accepted,
+            ordering_key,
+            hot,
+            unsettled,
+        }
     }
 }
 
 pub(super) fn size_of_message(message: &Message) -> usize {
-    let attributes: usize = message.attributes.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let attributes: usize = message
+        .attributes
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
     message.body.len() + attributes + message.ordering_key.as_ref().map_or(0, String::len)
 }
 
@@ -146,7 +170,8 @@ impl Broker {
     /// `Unavailable` when another process has the file open; otherwise the file cannot be opened or is damaged, and
     /// the text says what to do.
     pub async fn open(path: &Path, declared: &[(&str, &str)]) -> Result<(Self, Vec<Removed>)> {
-        let (journal, restored, removed) = Journal::open(path, declared, journal::KEPT_IN_MEMORY).await?;
+        let (journal, restored, removed) =
+            Journal::open(path, declared, journal::KEPT_IN_MEMORY).await?;
         Ok((Self::new(Some(journal), restored), removed))
     }
 
@@ -170,13 +195,20 @@ impl Broker {
     pub fn topic(&self, name: &str, options: TopicOptions) -> Result<Arc<dyn Topic>> {
         let mut topics = self.inner.topics();
         let state = topics.entry(name.to_owned()).or_insert_with(|| {
-            Arc::new(TopicState { name: name.to_owned(), options, queues: Mutex::default() })
+            Arc::new(TopicState {
+                name: name.to_owned(),
+                options,
+                queues: Mutex::default(),
+            })
         });
         if state.options != options {
             let text = "the topic was created with other options; every handle of a topic needs the same ones";
             return Err(Error::new(ErrorKind::InvalidArgument, PROVIDER, name, text));
         }
-        Ok(Arc::new(MemoryTopic { inner: Arc::clone(&self.inner), state: Arc::clone(state) }))
+        Ok(Arc::new(MemoryTopic {
+            inner: Arc::clone(&self.inner),
+            state: Arc::clone(state),
+        }))
     }
 
     /// The receiving side of a subscription, which is created if it is new. Several handles of one subscription share
@@ -194,17 +226,31 @@ impl Broker {
     ) -> Result<Arc<dyn Subscription>> {
         let resource = || format!("{topic}/{name}");
         let state = self.inner.topics().get(topic).cloned().ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, PROVIDER, resource(), "create the topic before its subscriptions")
+            Error::new(
+                ErrorKind::NotFound,
+                PROVIDER,
+                resource(),
+                "create the topic before its subscriptions",
+            )
         })?;
         let mut queues = state.queues();
         let queue = match queues.iter().find(|queue| queue.name == name) {
             Some(queue) => Arc::clone(queue),
             None => {
-                let mut restored = self.inner.restored.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut restored = self
+                    .inner
+                    .restored
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 let backlog = restored.take(topic, name);
                 if backlog.is_none() && self.inner.journal.is_some() {
                     let text = "the subscription is missing in the list that the broker was opened with; add it there";
-                    return Err(Error::new(ErrorKind::InvalidArgument, PROVIDER, resource(), text));
+                    return Err(Error::new(
+                        ErrorKind::InvalidArgument,
+                        PROVIDER,
+                        resource(),
+                        text,
+                    ));
                 }
                 let (number, backlog) = backlog.unwrap_or_default();
                 let queue = Arc::new(Queue::new(number, name.to_owned(), state.options.ordered));
@@ -227,7 +273,10 @@ impl Broker {
     pub fn depth(&self, topic: &str, subscription: &str) -> Option<Depth> {
         let state = self.inner.topics().get(topic).cloned()?;
         let queues = state.queues();
-        queues.iter().find(|queue| queue.name == subscription).map(|queue| queue.depth(Instant::now()))
+        queues
+            .iter()
+            .find(|queue| queue.name == subscription)
+            .map(|queue| queue.depth(Instant::now()))
     }
 
     /// Ends the broker: waiting receivers fail, and when it returns the file has everything and is free for others.
@@ -263,22 +312,46 @@ impl Topic for MemoryTopic {
     async fn publish(&self, message: Message) -> Result<String> {
         let mut ids = self.publish_batch(vec![message]).await?;
         ids.pop().ok_or_else(|| {
-            Error::new(ErrorKind::Other, PROVIDER, &self.state.name, "publishing one message gave no id")
+            Error::new(
+                ErrorKind::Other,
+                PROVIDER,
+                &self.state.name,
+                "publishing one message gave no id",
+            )
         })
     }
 
     async fn publish_batch(&self, messages: Vec<Message>) -> Result<Vec<String>> {
-        if let Some(size) = messages.iter().map(size_of_message).find(|size| *size as u64 > MAX_MESSAGE_BYTES) {
-            let text = format!("publish a message of {size} bytes: at most {MAX_MESSAGE_BYTES} are possible");
-            return Err(Error::new(ErrorKind::TooLarge, PROVIDER, &self.state.name, text));
+        if let Some(size) = messages
+            .iter()
+            .map(size_of_message)
+            .find(|size| *size as u64 > MAX_MESSAGE_BYTES)
+        {
+            let text = format!(
+                "publish a message of {size} bytes: at most {MAX_MESSAGE_BYTES} are possible"
+            );
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                PROVIDER,
+                &self.state.name,
+                text,
+            ));
         }
         let published_at = SystemTime::now();
         let accepted = Instant::now();
         let incoming: Vec<Incoming> = messages
             .into_iter()
-            .map(|message| Incoming { id: id::fresh(published_at), published_at, accepted, message })
+            .map(|message| Incoming {
+                id: id::fresh(published_at),
+                published_at,
+                accepted,
+                message,
+            })
             .collect();
-        let ids = incoming.iter().map(|incoming| id::text(incoming.id)).collect();
+        let ids = incoming
+            .iter()
+            .map(|incoming| id::text(incoming.id))
+            .collect();
         if incoming.is_empty() {
             return Ok(ids);
         }
@@ -316,23 +389,36 @@ impl MemorySubscription {
     /// The place and the delivery number of a receipt.
     fn parse(&self, receipt: &Receipt) -> Result<(u64, u64)> {
         let parts = receipt.0.split_once('-');
-        parts.and_then(|(seq, delivery)| Some((seq.parse().ok()?, delivery.parse().ok()?))).ok_or_else(|| {
-            let text = "the receipt is not one of this broker's";
-            Error::new(ErrorKind::InvalidArgument, PROVIDER, &self.resource, text)
-        })
+        parts
+            .and_then(|(seq, delivery)| Some((seq.parse().ok()?, delivery.parse().ok()?)))
+            .ok_or_else(|| {
+                let text = "the receipt is not one of this broker's";
+                Error::new(ErrorKind::InvalidArgument, PROVIDER, &self.resource, text)
+            })
     }
 
     /// The deliveries with their messages. Dropped before its end, it gives them back.
     async fn deliver(&self, taken: Vec<Taken>) -> Result<Vec<Received>> {
-        let mut guard = PutBack { queue: &self.queue, taken };
+        let mut guard = PutBack {
+            queue: &self.queue,
+            taken,
+        };
         let mut cold = HashMap::new();
         if let Some(journal) = &self.inner.journal {
-            let missing: Vec<u64> =
-                guard.taken.iter().filter(|taken| taken.stored.hot.is_none()).map(|taken| taken.stored.seq).collect();
+            let missing: Vec<u64> = guard
+                .taken
+                .iter()
+                .filter(|taken| taken.stored.hot.is_none())
+                .map(|taken| taken.stored.seq)
+                .collect();
             if !missing.is_empty() {
                 cold = journal.read(missing).await?;
             }
-            let attempts = guard.taken.iter().map(|taken| (taken.stored.seq, taken.attempt)).collect();
+            let attempts = guard
+                .taken
+                .iter()
+                .map(|taken| (taken.stored.seq, taken.attempt))
+                .collect();
             journal.note_attempts(self.queue.number, attempts).await?;
         }
         let mut received = Vec::with_capacity(guard.taken.len());
@@ -376,7 +462,9 @@ impl MemorySubscription {
         };
         // The place in the writer's line comes first: a caller that gives up while waiting has changed nothing.
         let place = journal.reserve(reason.map_or(0, str::len)).await?;
-        let Some((stored, attempts)) = self.queue.settle(seq, delivery) else { return Ok(()) };
+        let Some((stored, attempts)) = self.queue.settle(seq, delivery) else {
+            return Ok(());
+        };
         let settlement = Settlement {
             subscription: self.queue.number,
             seq,
@@ -384,7 +472,11 @@ impl MemorySubscription {
             dead: reason.map(|reason| (attempts, reason.to_owned(), SystemTime::now())),
         };
         let written = journal.settle(place, settlement)?;
-        if self.exactly_once || reason.is_some() { written.await } else { Ok(()) }
+        if self.exactly_once || reason.is_some() {
+            written.await
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -413,7 +505,12 @@ impl Subscription for MemorySubscription {
     async fn receive(&self, max: usize, lease: Duration) -> Result<Vec<Received>> {
         if max == 0 || lease.is_zero() {
             let text = "receive no messages, or for no time: both must be above zero";
-            return Err(Error::new(ErrorKind::InvalidArgument, PROVIDER, &self.resource, text));
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                PROVIDER,
+                &self.resource,
+                text,
+            ));
         }
         loop {
             // Registered before looking, so that a message that comes in between is not slept through.
@@ -421,17 +518,39 @@ impl Subscription for MemorySubscription {
             tokio::pin!(notified);
             notified.as_mut().enable();
             let next_delivery = || self.inner.next_delivery.fetch_add(1, Ordering::Relaxed);
-            let take = self.queue.take(max, lease, self.options.retention, Instant::now(), next_delivery);
+            let take = self.queue.take(
+                max,
+                lease,
+                self.options.retention,
+                Instant::now(),
+                next_delivery,
+            );
             let Some(take) = take else {
-                return Err(Error::new(ErrorKind::Unavailable, PROVIDER, &self.resource, "the broker is closed"));
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    PROVIDER,
+                    &self.resource,
+                    "the broker is closed",
+                ));
             };
-            let guard = PutBack { queue: &self.queue, taken: take.taken };
+            let guard = PutBack {
+                queue: &self.queue,
+                taken: take.taken,
+            };
             if let Some(journal) = &self.inner.journal {
                 for stored in take.expired {
                     let place = journal.reserve(0).await?;
                     let last = stored.settled();
                     let seq = stored.seq;
-                    drop(journal.settle(place, Settlement { subscription: self.queue.number, seq, last, dead: None })?);
+                    drop(journal.settle(
+                        place,
+                        Settlement {
+                            subscription: self.queue.number,
+                            seq,
+                            last,
+                            dead: None,
+                        },
+                    )?);
                 }
             }
             let taken = guard.keep();
@@ -451,13 +570,15 @@ impl Subscription for MemorySubscription {
 
     async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
         let (seq, delivery) = self.parse(receipt)?;
-        self.queue.delay(seq, delivery, after(Instant::now(), delay));
+        self.queue
+            .delay(seq, delivery, after(Instant::now(), delay));
         Ok(())
     }
 
     async fn extend(&self, receipt: &Receipt, lease: Duration) -> Result<()> {
         let (seq, delivery) = self.parse(receipt)?;
-        self.queue.extend(seq, delivery, after(Instant::now(), lease));
+        self.queue
+            .extend(seq, delivery, after(Instant::now(), lease));
         Ok(())
     }
 

@@ -2,12 +2,7 @@
 //!
 //! Knows nothing of leases and timers, which do not outlive the process.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{collections::HashMap, path::Path, sync::Arc, time::SystemTime};
 
 use crate::{
     Error, ErrorKind, Result,
@@ -33,7 +28,8 @@ pub(super) struct Restored {
 
 impl Restored {
     pub(super) fn take(&mut self, topic: &str, subscription: &str) -> Option<Backlog> {
-        self.backlogs.remove(&(topic.to_owned(), subscription.to_owned()))
+        self.backlogs
+            .remove(&(topic.to_owned(), subscription.to_owned()))
     }
 }
 
@@ -59,24 +55,45 @@ impl Journal {
         _kept_in_memory: usize,
     ) -> Result<(Self, Restored, Vec<Removed>)> {
         let text = "a broker with a file is not built yet; use one in memory";
-        Err(Error::new(ErrorKind::Unsupported, PROVIDER, path.display().to_string(), text))
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            PROVIDER,
+            path.display().to_string(),
+            text,
+        ))
     }
     pub(super) async fn reserve(&self, _bytes: usize) -> Result<Place> {
         unreachable!()
     }
-    pub(super) async fn publish(&self, _topic: &Arc<TopicState>, _messages: Vec<Incoming>) -> Result<()> {
+    pub(super) async fn publish(
+        &self,
+        _topic: &Arc<TopicState>,
+        _messages: Vec<Incoming>,
+    ) -> Result<()> {
         unreachable!()
     }
-    pub(super) fn settle(&self, _place: Place, _settlement: Settlement) -> Result<std::future::Ready<Result<()>>> {
+    pub(super) fn settle(
+        &self,
+        _place: Place,
+        _settlement: Settlement,
+    ) -> Result<std::future::Ready<Result<()>>> {
         unreachable!()
     }
-    pub(super) async fn note_attempts(&self, _subscription: u32, _attempts: Vec<(u64, u32)>) -> Result<()> {
+    pub(super) async fn note_attempts(
+        &self,
+        _subscription: u32,
+        _attempts: Vec<(u64, u32)>,
+    ) -> Result<()> {
         unreachable!()
     }
     pub(super) async fn read(&self, _seqs: Vec<u64>) -> Result<HashMap<u64, Message>> {
         unreachable!()
     }
-    pub(super) async fn dead_letters(&self, _subscription: u32, _limit: usize) -> Result<Vec<DeadLetter>> {
+    pub(super) async fn dead_letters(
+        &self,
+        _subscription: u32,
+        _limit: usize,
+    ) -> Result<Vec<DeadLetter>> {
         unreachable!()
     }
     pub(super) async fn close(&self) -> Result<()> {

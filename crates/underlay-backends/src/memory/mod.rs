@@ -5,11 +5,13 @@
 mod broker;
 mod bucket;
 mod cache;
+mod entries;
 mod journal;
+mod number;
 mod queue;
 
-pub use broker::{Broker, Removed, SubscriptionOptions, TopicOptions};
 pub use crate::object_url::{BucketOptions, SigningKey, verify};
+pub use broker::{Broker, Removed, SubscriptionOptions, TopicOptions};
 pub use bucket::MemoryBucket;
 pub use cache::{CacheOptions, MemoryCache};
 pub use queue::Depth;

@@ -47,15 +47,23 @@ pub(super) struct Hot {
 impl Hot {
     /// Keeps a message without limit.
     pub(super) fn unlimited(message: Message) -> Self {
-        Self { message, share: None }
+        Self {
+            message,
+            share: None,
+        }
     }
 
     /// Keeps a message if its `size` fits into what is left of `budget`.
     pub(super) fn within(message: Message, size: usize, budget: &Arc<AtomicUsize>) -> Option<Self> {
         budget
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(size))
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
+                left.checked_sub(size)
+            })
             .is_ok()
-            .then(|| Self { message, share: Some((Arc::clone(budget), size)) })
+            .then(|| Self {
+                message,
+                share: Some((Arc::clone(budget), size)),
+            })
     }
 }
 
@@ -136,7 +144,13 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(number: u32, name: String, ordered: bool) -> Self {
-        Self { number, name, ordered, notify: Notify::new(), waiting: Mutex::default() }
+        Self {
+            number,
+            name,
+            ordered,
+            notify: Notify::new(),
+            waiting: Mutex::default(),
+        }
     }
 
     /// A panic under the lock would be a defect of ours; the maps stay usable, so it is not spread to every caller.
@@ -160,7 +174,15 @@ impl Queue {
             if state == State::Ready {
                 waiting.ready.insert(seq);
             }
-            waiting.entries.insert(seq, Entry { stored, attempts, delivery: 0, state });
+            waiting.entries.insert(
+                seq,
+                Entry {
+                    stored,
+                    attempts,
+                    delivery: 0,
+                    state,
+                },
+            );
         }
         drop(waiting);
         self.notify.notify_waiters();
@@ -179,14 +201,23 @@ impl Queue {
         if waiting.closed {
             return None;
         }
-        let mut take = Take { taken: Vec::new(), expired: Vec::new(), next_due: None };
+        let mut take = Take {
+            taken: Vec::new(),
+            expired: Vec::new(),
+            next_due: None,
+        };
         waiting.wake_due(now);
         while take.taken.len() < max {
-            let Some(seq) = waiting.ready.pop_first() else { break };
-            let Some(entry) = waiting.entries.get_mut(&seq) else { continue };
+            let Some(seq) = waiting.ready.pop_first() else {
+                break;
+            };
+            let Some(entry) = waiting.entries.get_mut(&seq) else {
+                continue;
+            };
             let age = now.saturating_duration_since(entry.stored.accepted);
             if retention.is_some_and(|retention| age > retention) {
-                take.expired.extend(waiting.remove(seq).map(|entry| entry.stored));
+                take.expired
+                    .extend(waiting.remove(seq).map(|entry| entry.stored));
                 continue;
             }
             let until = after(now, lease);
@@ -207,7 +238,10 @@ impl Queue {
     /// Undoes deliveries that nobody saw.
     pub(super) fn put_back(&self, taken: &[Taken]) {
         let mut waiting = self.lock();
-        for Taken { stored, delivery, .. } in taken {
+        for Taken {
+            stored, delivery, ..
+        } in taken
+        {
             if let Some(entry) = waiting.delivered(stored.seq, *delivery) {
                 entry.attempts = entry.attempts.saturating_sub(1);
                 waiting.make_ready(stored.seq);
@@ -267,7 +301,10 @@ impl Queue {
         let waiting = self.lock();
         let is_leased = |entry: &&Entry| matches!(entry.state, State::Leased(until) if until > now);
         let leased = waiting.entries.values().filter(is_leased).count() as u64;
-        Depth { waiting: waiting.entries.len() as u64 - leased, leased }
+        Depth {
+            waiting: waiting.entries.len() as u64 - leased,
+            leased,
+        }
     }
 
     /// Makes every receive fail from now on.
@@ -280,7 +317,9 @@ impl Queue {
 impl Waiting {
     /// The entry, if `delivery` is its last one.
     fn delivered(&mut self, seq: u64, delivery: u64) -> Option<&mut Entry> {
-        self.entries.get_mut(&seq).filter(|entry| entry.delivery == delivery)
+        self.entries
+            .get_mut(&seq)
+            .filter(|entry| entry.delivery == delivery)
     }
 
     /// Makes ready whatever is due.
@@ -304,7 +343,9 @@ impl Waiting {
     /// Takes an entry out of `ready` and `timers`.
     fn unschedule(&mut self, seq: u64) {
         self.ready.remove(&seq);
-        if let Some(State::Leased(due) | State::Delayed(due)) = self.entries.get(&seq).map(|entry| entry.state) {
+        if let Some(State::Leased(due) | State::Delayed(due)) =
+            self.entries.get(&seq).map(|entry| entry.state)
+        {
             self.timers.remove(&(due, seq));
         }
     }
@@ -323,7 +364,12 @@ impl Waiting {
             }
             match line.front().copied() {
                 None => drop(self.keys.remove(key)),
-                Some(next) if self.entries.get(&next).is_some_and(|entry| entry.state == State::Blocked) => {
+                Some(next)
+                    if self
+                        .entries
+                        .get(&next)
+                        .is_some_and(|entry| entry.state == State::Blocked) =>
+                {
                     self.make_ready(next);
                 }
                 Some(_) => {}
