@@ -66,30 +66,30 @@ fn violations(tree: &Tree) -> Vec<Violation> {
     found
 }
 
-/// The files that `cargo fmt` would change.
+/// The files that `cargo fmt` would change, and what it could not read.
 fn unformatted(root: &Path) -> Result<Vec<Violation>, String> {
     let mut command = cargo(root, "fmt --all -- --check -l");
-    let output = command
-        .output()
-        .map_err(|error| format!("`cargo fmt` could not be started: {error}"))?;
+    let output = command.output().map_err(|error| {
+        format!(
+            "`{}` could not be started: {error}",
+            process::shown(&command)
+        )
+    })?;
     let files = String::from_utf8_lossy(&output.stdout);
-    let files: Vec<Violation> = files
-        .lines()
-        .map(|file| {
-            let path = Path::new(file);
-            let path = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
-            Violation::new(&path, 1, "is not formatted; run `cargo fmt`")
-        })
-        .collect();
-    if files.is_empty() && !output.status.success() {
+    let files = files.lines().map(|file| {
+        let path = Path::new(file);
+        let path = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
+        Violation::new(&path, 1, "is not formatted; run `cargo fmt`")
+    });
+    let mut found: Vec<Violation> = files.collect();
+    if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!(
-            "{} failed: {}",
-            process::shown(&command),
-            said.trim()
-        ));
+        let errors = said.lines().filter(|line| !line.trim().is_empty());
+        found.extend(
+            errors.map(|line| Violation::new("Cargo.toml", 1, format!("`cargo fmt` says: {line}"))),
+        );
     }
-    Ok(files)
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -194,8 +194,12 @@ fn check_sleep(file: &File, tests: &Tests, found: &mut Vec<Violation>) {
 }
 
 fn check_globs(file: &File, tests: &Tests, found: &mut Vec<Violation>) {
+    let expansions = expansions(file);
     for (offset, word) in words(&file.code) {
-        if word != "use" || tests.contain(offset) {
+        if word != "use"
+            || tests.contain(offset)
+            || expansions.iter().any(|body| body.contains(&offset))
+        {
             continue;
         }
         let statement = file.code[offset..].split(';').next().unwrap_or_default();
@@ -225,30 +229,33 @@ fn check_providers(file: &File, tests: &Tests, found: &mut Vec<Violation>) {
     }
 }
 
+/// The bodies of `quote!` and its kin: code of the user's crate, not of the file's.
+fn expansions(file: &File) -> Vec<Range<usize>> {
+    let code = &file.code;
+    let bodies = words(code).filter_map(|(offset, word)| {
+        let is_quote = matches!(
+            word,
+            "quote" | "quote_spanned" | "parse_quote" | "parse_quote_spanned"
+        );
+        let open = offset + word.len() + code[offset + word.len()..].find(['{', '(', '['])?;
+        let called = is_quote && code[offset + word.len()..open].trim() == "!";
+        called.then(|| open..closing(code, open).unwrap_or(code.len()))
+    });
+    bodies.collect()
+}
+
 /// Invariant 2: expansions name nothing but `::underlay::__private`.
 fn check_expansions(file: &File, tests: &Tests, found: &mut Vec<Violation>) {
     if !file.path.starts_with("crates/underlay-macros/src/") {
         return;
     }
-    for (offset, word) in words(&file.code) {
-        let macro_end = offset + word.len();
-        let is_quote = matches!(
-            word,
-            "quote" | "quote_spanned" | "parse_quote" | "parse_quote_spanned"
-        );
-        if !is_quote || !file.code[macro_end..].starts_with('!') || tests.contain(offset) {
-            continue;
-        }
-        let Some(open) = file.code[macro_end..]
-            .find(['{', '(', '['])
-            .map(|open| macro_end + open)
-        else {
-            continue;
-        };
-        let end = closing(&file.code, open).unwrap_or(file.code.len());
-        for at in paths_elsewhere(&file.code[open..end]) {
+    for body in expansions(file)
+        .into_iter()
+        .filter(|body| !tests.contain(body.start))
+    {
+        for at in paths_elsewhere(&file.code[body.clone()]) {
             let what = "an expansion names something else than `::underlay::__private`; re-export it there (invariant 2)";
-            found.push(Violation::new(&file.path, file.line(open + at), what));
+            found.push(Violation::new(&file.path, file.line(body.start + at), what));
         }
     }
 }
