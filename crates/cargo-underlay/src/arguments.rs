@@ -1,0 +1,62 @@
+//! The command line: the subcommands, and the arguments that several of them share. Does nothing itself.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{command, failure::Failure, output::Output};
+
+/// Read, check and provision what a Rust backend declares.
+#[derive(Parser)]
+#[command(
+    name = "cargo-underlay",
+    bin_name = "cargo underlay",
+    version,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 it failed, or problems were found; 2 wrong usage.\n\
+    With --json, standard output is one JSON document: the result, or on failure a list of problems \
+    {severity, message, sources}."
+)]
+pub(crate) struct Arguments {
+    /// Write one JSON document to standard output.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Model(command::model::Arguments),
+    Check(command::check::Arguments),
+    Build(command::build::Arguments),
+}
+
+impl Command {
+    pub(crate) fn run(self, output: &Output) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Model(arguments) => command::model::run(arguments, output),
+            Self::Check(arguments) => command::check::run(arguments, output),
+            Self::Build(arguments) => command::build::run(arguments, output),
+        }
+    }
+}
+
+/// Which binary of which workspace is meant.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Selection {
+    /// The package whose binary is meant.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) package: Option<String>,
+    /// The binary's name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bin: Option<String>,
+    /// The workspace's Cargo.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest_path: Option<PathBuf>,
+    /// What cargo is told besides, such as `--features x` or `--locked`.
+    #[arg(last = true, value_name = "CARGO ARGUMENTS")]
+    pub(crate) cargo: Vec<OsString>,
+}

@@ -1,0 +1,212 @@
+//! Runs `cargo build` and says which files it left. Cargo's diagnostics go to standard error as they are.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::BufReader,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use cargo_metadata::{Artifact, Message, Package, PackageId, Target};
+
+use crate::{
+    failure::{Failure, os_text},
+    workspace::{Binary, Workspace},
+};
+
+/// What one `cargo build` compiled, or found compiled.
+#[derive(Default)]
+pub(crate) struct Compilation {
+    artifacts: Vec<Artifact>,
+}
+
+/// Which profile to build with, unless cargo's arguments say otherwise.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Dev,
+    Release,
+}
+
+impl Compilation {
+    /// Builds one binary with everything it needs.
+    ///
+    /// # Errors
+    ///
+    /// When cargo cannot be run or the build fails; cargo has then said why.
+    pub(crate) fn binary(
+        workspace: &Workspace,
+        binary: Binary<'_>,
+        profile: Profile,
+        cargo: &[OsString],
+    ) -> Result<Self, Failure> {
+        let mut arguments: Vec<OsString> = [
+            "-p",
+            binary.package.name.as_str(),
+            "--bin",
+            &binary.target.name,
+        ]
+        .map(OsString::from)
+        .into();
+        if profile == Profile::Release && !names_profile(cargo) {
+            arguments.push("--release".into());
+        }
+        arguments.extend(cargo.iter().cloned());
+        Self::run(workspace, &arguments)
+    }
+
+    /// Builds the libraries of packages with the dev profile, its link-time optimisation off, so that their files
+    /// hold object code whatever the other profiles say.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::binary`].
+    pub(crate) fn readable_libraries(
+        workspace: &Workspace,
+        packages: &[&Package],
+        cargo: &[OsString],
+    ) -> Result<Self, Failure> {
+        let mut arguments: Vec<OsString> = vec![
+            "--lib".into(),
+            "--config".into(),
+            "profile.dev.lto=\"off\"".into(),
+        ];
+        for package in packages {
+            arguments.extend(["-p".into(), package.name.as_str().into()]);
+        }
+        arguments.extend(without_profile(cargo));
+        Self::run(workspace, &arguments)
+    }
+
+    fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<Self, Failure> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(&cargo);
+        command.args(["build", "--message-format=json-render-diagnostics"]);
+        if let Some(path) = workspace.manifest_path() {
+            command.arg("--manifest-path").arg(path);
+        }
+        let started = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn();
+        let cannot_run = |error: &std::io::Error| {
+            Failure::error(format!(
+                "cannot run {}: {}; is cargo installed?",
+                cargo.to_string_lossy(),
+                os_text(error)
+            ))
+        };
+        let mut child = started.map_err(|error| cannot_run(&error))?;
+        let mut artifacts = Vec::new();
+        let mut unreadable = None;
+        if let Some(messages) = child.stdout.take() {
+            for message in Message::parse_stream(BufReader::new(messages)) {
+                match message {
+                    Ok(Message::CompilerArtifact(artifact)) => artifacts.push(artifact),
+                    Ok(_) => {}
+                    Err(error) => {
+                        unreadable.get_or_insert(error);
+                    }
+                }
+            }
+        }
+        let status = child.wait().map_err(|error| cannot_run(&error))?;
+        if !status.success() {
+            return Err(Failure::error(
+                "cargo build failed; its messages stand above",
+            ));
+        }
+        if let Some(error) = unreadable {
+            return Err(Failure::error(format!(
+                "cargo's messages cannot be read: {}",
+                os_text(&error)
+            )));
+        }
+        Ok(Self { artifacts })
+    }
+
+    /// The executable that was linked.
+    ///
+    /// # Errors
+    ///
+    /// When cargo's arguments kept it from linking one.
+    pub(crate) fn executable(&self, binary: Binary<'_>) -> Result<PathBuf, Failure> {
+        let path = self
+            .of(&binary.package.id, binary.target)
+            .find_map(|it| it.executable.clone());
+        path.map(Into::into).ok_or_else(|| {
+            Failure::error(format!(
+                "cargo linked no executable `{}`; remove what keeps it from that from the arguments after `--`",
+                binary.target.name
+            ))
+        })
+    }
+
+    /// The compiled libraries of a target: none if the build did not need it, two if it did also for a build script.
+    pub(crate) fn libraries(&self, package: &PackageId, target: &Target) -> Vec<PathBuf> {
+        let files = self.of(package, target).flat_map(|it| &it.filenames);
+        files
+            .filter(|it| it.extension() == Some("rlib"))
+            .map(|it| it.clone().into())
+            .collect()
+    }
+
+    fn of<'a>(
+        &'a self,
+        package: &'a PackageId,
+        target: &'a Target,
+    ) -> impl Iterator<Item = &'a Artifact> {
+        self.artifacts.iter().filter(move |it| {
+            it.package_id == *package
+                && it.target.kind == target.kind
+                && it.target.name == target.name
+        })
+    }
+}
+
+fn names_profile(cargo: &[OsString]) -> bool {
+    without_profile(cargo).len() != cargo.len()
+}
+
+/// Cargo's arguments without those that choose a profile.
+fn without_profile(cargo: &[OsString]) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    let mut arguments = cargo.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--profile" {
+            arguments.next();
+        } else if !is_profile(argument) {
+            kept.push(argument.clone());
+        }
+    }
+    kept
+}
+
+fn is_profile(argument: &OsStr) -> bool {
+    argument == "--release"
+        || argument == "-r"
+        || argument
+            .to_str()
+            .is_some_and(|argument| argument.starts_with("--profile="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_are_taken_out() {
+        let check = |given: &[&str], kept: &[&str]| {
+            let given: Vec<OsString> = given.iter().map(OsString::from).collect();
+            assert_eq!(without_profile(&given), kept);
+            assert_eq!(names_profile(&given), given.len() != kept.len());
+        };
+        check(&[], &[]);
+        check(&["--features", "a,b"], &["--features", "a,b"]);
+        check(&["--profile", "dist", "--locked"], &["--locked"]);
+        check(&["--locked", "--profile=dist"], &["--locked"]);
+        check(&["-r"], &[]);
+        check(&["--release", "--target", "x"], &["--target", "x"]);
+        check(&["--profile"], &[]);
+    }
+}
