@@ -1,1 +1,45 @@
-//! The provisioner.
+//! The provisioner: gets everything running on this machine that a model declares, and says where in an infra config.
+//!
+//! It knows the model and the infra config and nothing of what binds to them. It prints nothing: a [`Reporter`] takes
+//! what there is to tell.
+//!
+//! # What lies where
+//!
+//! In the checkout, under `.underlay/` (which ignores itself for git):
+//!
+//! | Path | What |
+//! |---|---|
+//! | `namespace` | the name of the active namespace |
+//! | `secrets.local.toml` | the values of secrets, mode 600 |
+//! | `<namespace>/postgres.json`, `postgres-test.json` | how the last server was got and is reached, with its password, mode 600 |
+//! | `<namespace>/postgres/` | the native server's cluster |
+//! | `<namespace>/postgres.log`, `postgres-test.log` | the log of the native server's last start |
+//! | `<namespace>/postgres.lock`, `postgres-test.lock` | held by the process that is just starting a native server |
+//! | `<namespace>/topics.redb`, `objects/` | messages and objects |
+//!
+//! Elsewhere:
+//!
+//! | Path | What |
+//! |---|---|
+//! | `<temp>/underlay-<uid>-<10 digits>/` | the native server's socket, FIFO and script, per checkout, namespace and kind |
+//! | `/dev/shm/underlay-<uid>-<checkout>/` | test clusters; in the temporary folder where there is no room |
+//! | `/var/tmp/underlay-0-<checkout>/` | clusters, when root may not run the server and the checkout is closed to others |
+
+mod checkout;
+mod error;
+pub mod namespace;
+mod port;
+mod postgres;
+mod provision;
+mod report;
+mod secrets;
+mod settings;
+
+pub use checkout::Checkout;
+pub use error::{Error, ErrorKind, Errors};
+pub use port::first_free_port;
+pub use postgres::{PostgresUsed, Rung};
+pub use provision::{Admin, Kind, Options, Phase, Provisioned, provision};
+pub use report::{Event, Reporter, Silent};
+pub use secrets::SECRETS_FILE;
+pub use settings::{Pin, PostgresSettings, Settings};

@@ -1,0 +1,122 @@
+//! Connections to a PostgreSQL server, and the databases on it.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{
+    AssertSqlSafe, Connection, Executor,
+    postgres::{PgConnectOptions, PgConnection, PgSslMode},
+};
+
+use super::Address;
+use crate::error::{Error, ErrorKind};
+
+/// The options for one database of a server of ours.
+pub(crate) fn options(
+    address: &Address,
+    user: &str,
+    password: &str,
+    database: &str,
+) -> PgConnectOptions {
+    let options = PgConnectOptions::new_without_pgpass()
+        .username(user)
+        .password(password)
+        .database(database)
+        .application_name("underlay")
+        .ssl_mode(PgSslMode::Disable);
+    match address {
+        Address::Socket { folder, port } => options.socket(folder).port(*port),
+        Address::Tcp { host, port } => options.host(host).port(*port),
+    }
+}
+
+/// Connects, trying again for as long as the server may just be starting.
+pub(crate) async fn connect(
+    options: &PgConnectOptions,
+    patience: Duration,
+) -> Result<PgConnection, String> {
+    let begin = Instant::now();
+    loop {
+        let left = patience
+            .saturating_sub(begin.elapsed())
+            .max(Duration::from_millis(100));
+        let problem = match tokio::time::timeout(left, PgConnection::connect_with(options)).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) if !may_be_starting(&error) => return Err(text_of(&error)),
+            Ok(Err(error)) => text_of(&error),
+            Err(_) => "the server does not answer".to_owned(),
+        };
+        if begin.elapsed() >= patience {
+            return Err(problem);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn may_be_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        // cannot_connect_now
+        sqlx::Error::Database(error) => error.code().as_deref() == Some("57P03"),
+        _ => false,
+    }
+}
+
+/// The text of an error without sqlx's own preface.
+pub(crate) fn text_of(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::Io(error) => crate::error::os_text(error),
+        other => other.to_string(),
+    }
+}
+
+/// The server's version, such as `17.6`.
+pub(crate) fn version(connection: &PgConnection) -> String {
+    match connection.server_version_num() {
+        Some(number) if number >= 100_000 => format!("{}.{}", number / 10_000, number % 10_000),
+        Some(number) => format!("{}.{}", number / 10_000, number / 100 % 100),
+        None => "of unknown version".to_owned(),
+    }
+}
+
+/// Creates the databases that are missing; `template` is what they are copied from.
+pub(crate) async fn create_databases(
+    connection: &mut PgConnection,
+    names: &[String],
+    template: Option<&str>,
+) -> Result<(), Error> {
+    let problem = |action: String, error: &sqlx::Error| {
+        Error::new(
+            ErrorKind::Database,
+            format!("cannot {action}: {}", text_of(error)),
+        )
+    };
+    let existing: Vec<String> = sqlx::query_scalar("SELECT datname::text FROM pg_database")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(|error| {
+            problem(
+                "list the databases of the PostgreSQL server".to_owned(),
+                &error,
+            )
+        })?;
+    for name in names.iter().filter(|name| !existing.contains(name)) {
+        let template = template
+            .map(|it| format!(" TEMPLATE {}", quoted(it)))
+            .unwrap_or_default();
+        let sql = format!("CREATE DATABASE {}{template}", quoted(name));
+        match connection.execute(AssertSqlSafe(sql)).await {
+            Ok(_) => {}
+            // Another process was faster: duplicate_database, or unique_violation in the catalog.
+            Err(sqlx::Error::Database(error))
+                if matches!(error.code().as_deref(), Some("42P04" | "23505")) => {}
+            Err(error) => return Err(problem(format!("create the database `{name}`"), &error)),
+        }
+    }
+    Ok(())
+}
+
+/// An SQL identifier in quotes.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

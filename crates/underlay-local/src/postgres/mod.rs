@@ -1,0 +1,368 @@
+//! PostgreSQL for this machine: the ladder of ways to get a server, taken from the top.
+
+#[cfg(unix)]
+mod account;
+mod admin;
+mod binaries;
+#[cfg(unix)]
+mod native;
+#[cfg(not(unix))]
+#[path = "native_absent.rs"]
+mod native;
+mod record;
+#[cfg(unix)]
+mod supervisor;
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use underlay_model::{Model, infra::TlsConfig};
+
+use self::record::Record;
+#[cfg(unix)]
+pub(crate) use self::supervisor::Guard;
+use crate::{
+    Kind,
+    checkout::Checkout,
+    error::{Error, ErrorKind},
+    report::{Event, Reporter},
+    settings::{Pin, PostgresSettings},
+};
+
+/// The role that the servers we start have; it may do everything.
+pub(crate) const USER: &str = "underlay";
+
+/// What makes a server fast that holds nothing of value.
+const TEST_SETTINGS: [&str; 8] = [
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "autovacuum=off",
+    "max_connections=500",
+    "max_wal_size=256MB",
+];
+
+/// A way to get a PostgreSQL server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// A URL that the user gave.
+    Url,
+    /// A container.
+    Docker,
+    /// Binaries on this machine.
+    Native,
+    /// Binaries that we downloaded.
+    Managed,
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Url => "url",
+            Self::Docker => "docker",
+            Self::Native => "native",
+            Self::Managed => "managed",
+        })
+    }
+}
+
+/// Which PostgreSQL a start uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PostgresUsed {
+    /// How it was got.
+    pub rung: Rung,
+    /// The server's version, such as `17.6`.
+    pub version: String,
+    /// For each rung above, why it was not taken.
+    pub why_not_above: Vec<String>,
+    /// Where it is: `host:port`, or a socket's folder; never with a password.
+    pub address: String,
+    /// What the rung took: the folder of the binaries, or the image.
+    pub detail: String,
+}
+
+impl PostgresUsed {
+    /// The one line that says which server this is, and why not the one above.
+    pub fn line(&self) -> String {
+        let detail = if self.detail.is_empty() {
+            &self.address
+        } else {
+            &self.detail
+        };
+        let mut line = format!("postgres: {} {} ({detail})", self.rung, self.version);
+        if !self.why_not_above.is_empty() {
+            line.push_str(", because ");
+            line.push_str(&self.why_not_above.join(", and "));
+        }
+        line
+    }
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Address {
+    /// A Unix socket.
+    Socket {
+        /// The socket's folder.
+        folder: PathBuf,
+        /// The number in the socket's name.
+        port: u16,
+    },
+    /// A port.
+    Tcp {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl Address {
+    /// In the form that `sql_servers[].host` of the infra config has.
+    pub(crate) fn host(&self) -> String {
+        match self {
+            Self::Socket { folder, port: 5432 } => folder.display().to_string(),
+            Self::Socket { folder, port } => format!("{}:{port}", folder.display()),
+            Self::Tcp { host, port } => format!("{host}:{port}"),
+        }
+    }
+}
+
+/// What a rung works for.
+pub(crate) struct Scope<'a> {
+    pub(crate) checkout: &'a Checkout,
+    pub(crate) namespace: &'a str,
+    pub(crate) kind: Kind,
+    pub(crate) application: &'a str,
+    pub(crate) settings: &'a PostgresSettings,
+    pub(crate) reporter: &'a dyn Reporter,
+}
+
+impl Scope<'_> {
+    /// The namespace's folder in the checkout's state.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.checkout.state.join(self.namespace)
+    }
+}
+
+/// A server that a rung gave.
+pub(crate) struct Server {
+    pub(crate) rung: Rung,
+    pub(crate) address: Address,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) detail: String,
+    /// How to connect to its `postgres` database, or the one in the user's URL.
+    pub(crate) options: PgConnectOptions,
+    /// TLS towards it; absent: none.
+    pub(crate) tls: Option<TlsConfig>,
+    #[cfg(unix)]
+    pub(crate) guard: Option<supervisor::Guard>,
+}
+
+/// Why a rung gives no server.
+pub(crate) enum Refusal {
+    /// It is not to be had here: the next one is tried.
+    Unavailable(String),
+    /// It is here and broken, perhaps with data in it: trying the next one would hide that.
+    Failed(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A server with an open connection to it, and how it came about.
+pub(crate) struct Taken {
+    pub(crate) server: Server,
+    pub(crate) connection: PgConnection,
+    pub(crate) used: PostgresUsed,
+}
+
+/// Takes the first rung that works, or the one that the user insists on.
+pub(crate) async fn take(scope: &Scope<'_>) -> Result<Taken, Error> {
+    let record = record::read(scope.checkout, scope.namespace, scope.kind)?;
+    if let Some(record) = &record
+        && let Some((server, connection)) = join(scope, record).await?
+    {
+        let used = used(&server, &connection, record.why_not_above.clone());
+        scope.reporter.report(Event::Chosen { line: &used.line() });
+        return Ok(Taken {
+            server,
+            connection,
+            used,
+        });
+    }
+    let rungs: &[Rung] = match &scope.settings.pinned {
+        None => &[Rung::Docker, Rung::Native, Rung::Managed],
+        Some(Pin::Url { .. }) => &[Rung::Url],
+        Some(Pin::Docker) => &[Rung::Docker],
+        Some(Pin::Native) => &[Rung::Native],
+        Some(Pin::Managed) => &[Rung::Managed],
+    };
+    let mut reasons: Vec<String> = Vec::new();
+    for rung in rungs {
+        match take_rung(scope, *rung).await {
+            Ok((server, connection)) => {
+                return finish(scope, server, connection, reasons, record.as_ref());
+            }
+            Err(Refusal::Failed(error)) => return Err(error),
+            Err(Refusal::Unavailable(reason)) => reasons.push(reason),
+        }
+    }
+    Err(nothing_works(scope, rungs, &reasons))
+}
+
+fn finish(
+    scope: &Scope<'_>,
+    server: Server,
+    connection: PgConnection,
+    why_not_above: Vec<String>,
+    earlier: Option<&Record>,
+) -> Result<Taken, Error> {
+    let used = used(&server, &connection, why_not_above);
+    scope.reporter.report(Event::Chosen { line: &used.line() });
+    if let Some(earlier) = earlier
+        && earlier.rung != server.rung
+        && scope.kind == Kind::Run
+    {
+        let message = format!(
+            "the data of earlier runs lies with postgres {} ({}) and is not seen by this one",
+            earlier.rung, earlier.detail
+        );
+        scope.reporter.report(Event::Notice { message: &message });
+    }
+    let record = Record {
+        checkout: scope.checkout.id.clone(),
+        rung: server.rung,
+        detail: server.detail.clone(),
+        version: used.version.clone(),
+        why_not_above: used.why_not_above.clone(),
+        address: server.address.clone(),
+        user: server.user.clone(),
+        password: server.password.clone(),
+    };
+    record::write(scope.checkout, scope.namespace, scope.kind, &record)?;
+    Ok(Taken {
+        server,
+        connection,
+        used,
+    })
+}
+
+fn used(server: &Server, connection: &PgConnection, why_not_above: Vec<String>) -> PostgresUsed {
+    PostgresUsed {
+        rung: server.rung,
+        version: admin::version(connection),
+        why_not_above,
+        address: server.address.host(),
+        detail: server.detail.clone(),
+    }
+}
+
+/// The warm start: the server of the last start, when it still is what the settings ask for and answers.
+async fn join(scope: &Scope<'_>, record: &Record) -> Result<Option<(Server, PgConnection)>, Error> {
+    let is_wanted = match &scope.settings.pinned {
+        None => record.rung != Rung::Url,
+        Some(Pin::Url { .. }) => false,
+        Some(Pin::Docker) => record.rung == Rung::Docker,
+        Some(Pin::Native) => record.rung == Rung::Native,
+        Some(Pin::Managed) => record.rung == Rung::Managed,
+    };
+    if !is_wanted || !binaries::matches(&record.version, scope.settings.version.as_deref()) {
+        return Ok(None);
+    }
+    match record.rung {
+        Rung::Url => Ok(None),
+        Rung::Docker => Ok(None),
+        Rung::Native | Rung::Managed => native::join(scope, record).await,
+    }
+}
+
+async fn take_rung(scope: &Scope<'_>, rung: Rung) -> Result<(Server, PgConnection), Refusal> {
+    match rung {
+        Rung::Url => Err(Refusal::Unavailable("not yet".to_owned())),
+        Rung::Docker => Err(Refusal::Unavailable(
+            "Docker is not supported yet".to_owned(),
+        )),
+        Rung::Native => {
+            let found = binaries::find(scope.settings.version.as_deref())
+                .await
+                .map_err(Refusal::Unavailable)?;
+            native::take(scope, Rung::Native, &found).await
+        }
+        Rung::Managed => Err(Refusal::Unavailable("no managed PostgreSQL yet".to_owned())),
+    }
+}
+
+/// The names that the declared databases have on the server.
+///
+/// On a server of ours, which is one namespace's alone, they are the declared names. A server of the user's is shared
+/// by all namespaces, so each but the default one is appended.
+pub(crate) fn database_names(
+    model: &Model,
+    scope: &Scope<'_>,
+    server: &Server,
+) -> Result<BTreeMap<String, String>, Error> {
+    let is_shared =
+        server.rung == Rung::Url && scope.namespace != crate::namespace::DEFAULT_NAMESPACE;
+    let mut names = BTreeMap::new();
+    for database in &model.databases {
+        let name = if is_shared {
+            format!("{}-{}", database.name, scope.namespace)
+        } else {
+            database.name.clone()
+        };
+        if name.len() > 63 {
+            let message = format!(
+                "{}: the database `{}` of namespace `{}` would be named `{name}`, and PostgreSQL cuts names at 63 bytes; \
+                 use a shorter namespace",
+                database.source, database.name, scope.namespace
+            );
+            return Err(Error::new(ErrorKind::Namespace, message));
+        }
+        names.insert(database.name.clone(), name);
+    }
+    Ok(names)
+}
+
+/// Creates the databases that are missing on a server.
+pub(crate) async fn create_databases(taken: &mut Taken, names: &[String]) -> Result<(), Error> {
+    // Nobody can be connected to `template0`, so a copy of it never has to wait. On a server of the user's the other
+    // template may hold what every database there shall have.
+    let template = (taken.server.rung != Rung::Url).then_some("template0");
+    admin::create_databases(&mut taken.connection, names, template).await
+}
+
+/// The one error that says everything that was tried, and the ways out.
+fn nothing_works(scope: &Scope<'_>, rungs: &[Rung], reasons: &[String]) -> Error {
+    if let ([rung], [reason]) = (rungs, reasons) {
+        let message = format!(
+            "postgres: {rung} is what the settings ask for, and it cannot be used: {reason}"
+        );
+        return Error::new(ErrorKind::NoPostgres, message);
+    }
+    let mut message = format!(
+        "`{}` declares a database, and no PostgreSQL server can be had here:",
+        scope.application
+    );
+    for (rung, reason) in rungs.iter().zip(reasons) {
+        message.push_str(&format!("\n  {rung}: {reason}"));
+    }
+    message.push_str(
+        "\nany one of these helps:\
+         \n  start Docker\
+         \n  install PostgreSQL, or set UNDERLAY_POSTGRES_BIN to the folder of its server binaries, \
+         or download them once: cargo underlay postgres install\
+         \n  give the URL of a server: UNDERLAY_POSTGRES=postgres://user:password@host/postgres, \
+         or `url` under [postgres] in underlay.toml",
+    );
+    Error::new(ErrorKind::NoPostgres, message)
+}

@@ -1,0 +1,640 @@
+//! The rung that runs a PostgreSQL server from binaries on this machine, as a private child on a Unix socket.
+//!
+//! It knows where such a server's files lie, how a cluster is created, and when a server is ready. Who keeps the
+//! server alive is [`super::supervisor`]'s business, where binaries come from that of the callers.
+
+use std::{
+    env,
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use sha2::{Digest, Sha256};
+use sqlx::postgres::PgConnection;
+use tokio::process::Command;
+
+use super::{
+    Address, Refusal, Rung, Scope, Server, USER,
+    account::{self, Account},
+    admin,
+    binaries::{self, Binaries},
+    record::Record,
+    supervisor::{self, Guard, Presence, Start},
+};
+use crate::{
+    Kind,
+    error::{Error, ErrorKind, os_text},
+    report::{Event, waiting},
+};
+
+/// How long a server may take from its start to the first connection; a recovery after a crash is part of it.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a joined server may be unreachable before we look for the reason.
+const JOIN_PATIENCE: Duration = Duration::from_secs(2);
+/// The port in the socket's name; the folder is private, so it need not be free.
+const PORT: u16 = 5432;
+/// The least free space in kilobytes for which a test cluster is kept in memory: containers often have 64 MB there.
+const LEAST_MEMORY: u64 = 768 * 1024;
+
+/// Where the files of one server lie.
+struct Place {
+    /// Socket, FIFO and script: private, short, in the temporary folder.
+    run: PathBuf,
+    /// The cluster.
+    data: PathBuf,
+    /// The server's log.
+    log: PathBuf,
+    /// The lock that one starter at a time holds.
+    lock: PathBuf,
+    /// Who runs the server, when not we ourselves.
+    account: Option<Account>,
+}
+
+/// The folder with the socket of a namespace's server.
+pub(crate) async fn run_folder(scope: &Scope<'_>) -> Result<PathBuf, Error> {
+    let uid = account::own_uid().await?;
+    Ok(run_folder_of(
+        uid,
+        &scope.checkout.id,
+        scope.namespace,
+        scope.kind,
+    ))
+}
+
+fn run_folder_of(uid: u32, checkout: &str, namespace: &str, kind: Kind) -> PathBuf {
+    let digest = Sha256::digest(format!("{checkout} {namespace} {}", kind.name()));
+    let name = format!("underlay-{uid}-{}", hex::encode(&digest[..5]));
+    // A socket's path may have about a hundred bytes, and `/.s.PGSQL.5432.lock` is appended.
+    let mut folder = env::temp_dir();
+    if folder.as_os_str().len() + name.len() > 80 {
+        folder = PathBuf::from("/tmp");
+    }
+    folder.join(name)
+}
+
+/// Joins the server of this namespace if one runs; the warm start.
+pub(crate) async fn join(
+    scope: &Scope<'_>,
+    record: &Record,
+) -> Result<Option<(Server, PgConnection)>, Error> {
+    let run = run_folder(scope).await?;
+    let Presence::Joined(guard) = supervisor::join(&run)? else {
+        return Ok(None);
+    };
+    let address = Address::Socket {
+        folder: run,
+        port: PORT,
+    };
+    match admin::connect(
+        &admin::options(&address, USER, "", "postgres"),
+        Duration::from_millis(500),
+    )
+    .await
+    {
+        Ok(connection) => Ok(Some((
+            server(record.rung, address, record.detail.clone(), guard),
+            connection,
+        ))),
+        // It is just starting, or it is dead: taking the rung sorts that out, under the lock.
+        Err(_) => Ok(None),
+    }
+}
+
+fn server(rung: Rung, address: Address, detail: String, guard: Guard) -> Server {
+    Server {
+        rung,
+        options: admin::options(&address, USER, "", "postgres"),
+        address,
+        user: USER.to_owned(),
+        password: String::new(),
+        detail,
+        tls: None,
+        guard: Some(guard),
+    }
+}
+
+/// Joins or starts the server of this namespace, creating its cluster first where there is none.
+pub(crate) async fn take(
+    scope: &Scope<'_>,
+    rung: Rung,
+    candidates: &[Binaries],
+) -> Result<(Server, PgConnection), Refusal> {
+    let place = prepare(scope).await?;
+    let lock = lock(scope, &place.lock).await?;
+    let started = start_or_join(scope, &place, rung, candidates).await;
+    drop(lock);
+    started
+}
+
+async fn start_or_join(
+    scope: &Scope<'_>,
+    place: &Place,
+    rung: Rung,
+    candidates: &[Binaries],
+) -> Result<(Server, PgConnection), Refusal> {
+    let begin = Instant::now();
+    let address = Address::Socket {
+        folder: place.run.clone(),
+        port: PORT,
+    };
+    let options = admin::options(&address, USER, "", "postgres");
+    // Somebody else's server, unless it is going or dead.
+    loop {
+        match supervisor::join(&place.run)? {
+            Presence::Joined(guard) => {
+                match waiting(
+                    scope.reporter,
+                    "a connection to the running PostgreSQL",
+                    admin::connect(&options, JOIN_PATIENCE),
+                )
+                .await
+                {
+                    Ok(connection) => {
+                        let detail = running_detail(place, candidates);
+                        return Ok((server(rung, address, detail, guard), connection));
+                    }
+                    Err(error) if begin.elapsed() > START_PATIENCE => {
+                        return Err(native(format!(
+                            "PostgreSQL runs but takes no connections: {error}"
+                        ))
+                        .into());
+                    }
+                    Err(_) => {
+                        let is_alive = match supervisor::postmaster(&place.data) {
+                            Some(postmaster) => {
+                                supervisor::is_postmaster_of(postmaster.pid, &place.data).await
+                            }
+                            None => false,
+                        };
+                        if !is_alive {
+                            supervisor::dismiss(guard);
+                        }
+                    }
+                }
+            }
+            Presence::Closing if begin.elapsed() > START_PATIENCE => {
+                return Err(native(
+                    "the PostgreSQL of an earlier run does not come to its end".to_owned(),
+                )
+                .into());
+            }
+            Presence::Closing => {}
+            Presence::Absent => break,
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    remove_what_a_crash_left(scope, place).await?;
+    let binaries = prepare_data(scope, place, candidates).await?;
+    let (server_guard, connection) = match start(scope, place, &binaries, &options).await {
+        Ok(started) => started,
+        // A test cluster does without fsync, so a crash of the machine may have spoilt it; it holds nothing of value.
+        Err(error) if scope.kind == Kind::Test => {
+            let message = format!(
+                "the test cluster is created afresh, because its server did not start: {error}"
+            );
+            scope.reporter.report(Event::Debug { message: &message });
+            wait_until_absent(place).await?;
+            remove_folder(&place.data)?;
+            initialize(scope, place, &binaries).await?;
+            start(scope, place, &binaries, &options).await?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok((
+        server(
+            rung,
+            address,
+            binaries.folder.display().to_string(),
+            server_guard,
+        ),
+        connection,
+    ))
+}
+
+/// The folder of the binaries that run, as `postmaster.opts` names them.
+fn running_detail(place: &Place, candidates: &[Binaries]) -> String {
+    let options = fs::read_to_string(place.data.join("postmaster.opts")).unwrap_or_default();
+    let program = options.split(" \"").next().unwrap_or_default();
+    match Path::new(program).parent() {
+        Some(folder) if folder.is_absolute() => folder.display().to_string(),
+        _ => candidates
+            .first()
+            .map(|it| it.folder.display().to_string())
+            .unwrap_or_default(),
+    }
+}
+
+fn native(message: String) -> Error {
+    Error::new(ErrorKind::Native, message)
+}
+
+/// Decides where the files lie and creates the folders.
+async fn prepare(scope: &Scope<'_>) -> Result<Place, Error> {
+    let uid = account::own_uid().await?;
+    let account = if uid == 0 {
+        Some(account::for_root().await?)
+    } else {
+        None
+    };
+    let run = run_folder_of(uid, &scope.checkout.id, scope.namespace, scope.kind);
+    private_folder(&run, uid, account.as_ref())?;
+    let state = scope.folder();
+    let data = data_folder(scope, uid, account.as_ref()).await?;
+    Ok(Place {
+        run,
+        data,
+        log: state.join(format!("{}.log", scope.kind.stem())),
+        lock: state.join(format!("{}.lock", scope.kind.stem())),
+        account,
+    })
+}
+
+async fn data_folder(
+    scope: &Scope<'_>,
+    uid: u32,
+    account: Option<&Account>,
+) -> Result<PathBuf, Error> {
+    let name = format!("underlay-{uid}-{}", scope.checkout.id);
+    let outer = match scope.kind {
+        Kind::Run => {
+            match account.and_then(|account| account::barrier(&scope.checkout.state, account)) {
+                None => return Ok(scope.folder().join("postgres")),
+                Some(barrier) => {
+                    let outer = Path::new("/var/tmp").join(&name);
+                    let message = format!(
+                        "the data of PostgreSQL lies in {}, because root may not run it and {} is closed to others",
+                        outer.display(),
+                        barrier.display()
+                    );
+                    scope.reporter.report(Event::Debug { message: &message });
+                    outer
+                }
+            }
+        }
+        Kind::Test => {
+            let disk = env::temp_dir().join(&name);
+            let memory = Path::new("/dev/shm").join(&name);
+            // Where a cluster is already, it stays, whatever space is left.
+            if disk.exists() || (!memory.exists() && !has_memory().await) {
+                disk
+            } else {
+                memory
+            }
+        }
+    };
+    private_folder(&outer, uid, None)?;
+    if account.is_some() {
+        // The account that runs the server must get through.
+        fs::set_permissions(&outer, fs::Permissions::from_mode(0o711))
+            .map_err(|error| Error::state("open", &outer, &error))?;
+    }
+    Ok(outer.join(format!("{}-{}", scope.namespace, scope.kind.stem())))
+}
+
+/// Whether `/dev/shm` is there with room for a cluster and the databases of many tests.
+async fn has_memory() -> bool {
+    let output = Command::new("df")
+        .args(["-Pk", "/dev/shm"])
+        .env("LC_ALL", "C")
+        .output()
+        .await;
+    output.is_ok_and(|output| {
+        let text = String::from_utf8_lossy(&output.stdout);
+        let available = text
+            .lines()
+            .nth(1)
+            .and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+        available.is_some_and(|kilobytes| kilobytes >= LEAST_MEMORY)
+    })
+}
+
+/// Creates a folder that only its owner can enter; refuses one that somebody else has put in its place.
+fn private_folder(path: &Path, uid: u32, account: Option<&Account>) -> Result<(), Error> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {
+            if let Some(account) = account {
+                chown(path, Some(account.uid), Some(account.gid))
+                    .map_err(|error| Error::state("give away", path, &error))?;
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let metadata = fs::symlink_metadata(path)
+                .map_err(|error| Error::state("look at", path, &error))?;
+            let owner = account.map_or(uid, |account| account.uid);
+            if metadata.is_dir() && metadata.uid() == owner && metadata.mode() & 0o022 == 0 {
+                return Ok(());
+            }
+            Err(native(format!(
+                "{} is not a private folder of ours (owner {}, mode {:03o}); remove it",
+                path.display(),
+                metadata.uid(),
+                metadata.mode() & 0o777,
+            )))
+        }
+        Err(error) => Err(Error::state("create", path, &error)),
+    }
+}
+
+/// Takes the lock that one starter at a time holds; the kernel gives it back when a process dies.
+async fn lock(scope: &Scope<'_>, path: &Path) -> Result<File, Error> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(|error| Error::state("open", path, &error))?;
+    let attempts = async {
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(TryLockError::Error(error)) => return Err(Error::state("lock", path, &error)),
+            }
+        }
+    };
+    waiting(
+        scope.reporter,
+        "another process of this checkout that is starting PostgreSQL",
+        attempts,
+    )
+    .await?;
+    Ok(file)
+}
+
+/// Ends a server without supervisor, and removes a `postmaster.pid` that belongs to nobody.
+async fn remove_what_a_crash_left(scope: &Scope<'_>, place: &Place) -> Result<(), Error> {
+    let Some(postmaster) = supervisor::postmaster(&place.data) else {
+        return Ok(());
+    };
+    if supervisor::is_postmaster_of(postmaster.pid, &place.data).await {
+        let stop = supervisor::stop_orphan(postmaster.pid, &place.data);
+        waiting(
+            scope.reporter,
+            "an earlier PostgreSQL of this checkout, which nobody watches, to stop",
+            stop,
+        )
+        .await?;
+    }
+    // PostgreSQL would take any process that has the old number now for its own predecessor, and refuse.
+    let path = place.data.join("postmaster.pid");
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::state("remove", &path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sees to it that there is a cluster, and picks the binaries that fit it.
+async fn prepare_data(
+    scope: &Scope<'_>,
+    place: &Place,
+    candidates: &[Binaries],
+) -> Result<Binaries, Refusal> {
+    let Some(newest) = candidates.first() else {
+        return Err(Refusal::Unavailable(
+            "no PostgreSQL server was found".to_owned(),
+        ));
+    };
+    let version = match fs::read_to_string(place.data.join("PG_VERSION")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            initialize(scope, place, newest)
+                .await
+                .map_err(|error| Refusal::Unavailable(error.to_string()))?;
+            return Ok(newest.clone());
+        }
+        Err(error) => {
+            return Err(Error::state("read", &place.data.join("PG_VERSION"), &error).into());
+        }
+    };
+    let major = binaries::major(version.trim());
+    if let Some(fitting) = candidates.iter().find(|it| it.major() == major) {
+        return Ok(fitting.clone());
+    }
+    if scope.kind == Kind::Test {
+        remove_folder(&place.data)?;
+        initialize(scope, place, newest).await?;
+        return Ok(newest.clone());
+    }
+    Err(native(format!(
+        "the data of namespace `{}` in {} was created by PostgreSQL {major}, and here is only PostgreSQL {} ({}); \
+         install PostgreSQL {major}, or start afresh: cargo underlay reset",
+        scope.namespace,
+        place.data.display(),
+        newest.version,
+        newest.folder.display(),
+    ))
+    .into())
+}
+
+fn remove_folder(path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::state("remove", path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Creates a cluster, whole or not at all.
+async fn initialize(scope: &Scope<'_>, place: &Place, binaries: &Binaries) -> Result<(), Error> {
+    let mut name = place.data.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    remove_folder(&new)?;
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&new)
+        .map_err(|error| Error::state("create", &new, &error))?;
+    if let Some(account) = &place.account {
+        chown(&new, Some(account.uid), Some(account.gid))
+            .map_err(|error| Error::state("give away", &new, &error))?;
+    }
+    let mut problem = String::new();
+    // The second locale is for systems that lack the first, such as older macOS.
+    for locale in ["C.UTF-8", "C"] {
+        let mut command = Command::new(binaries.program("initdb"));
+        command.arg("-D").arg(&new).args([
+            "--username",
+            USER,
+            "--auth",
+            "trust",
+            "--encoding",
+            "UTF8",
+            "--locale",
+            locale,
+        ]);
+        command.args(["--no-sync", "--no-instructions"]);
+        supervisor::prepare(&mut command, place.account.as_ref());
+        let run = waiting(
+            scope.reporter,
+            "initdb, which creates a PostgreSQL cluster",
+            command.output(),
+        );
+        let output = run.await.map_err(|error| {
+            native(format!(
+                "cannot run {}: {}",
+                binaries.program("initdb").display(),
+                os_text(&error)
+            ))
+        })?;
+        if output.status.success() {
+            return fs::rename(&new, &place.data)
+                .map_err(|error| Error::state("create", &place.data, &error));
+        }
+        problem = first_problem(&String::from_utf8_lossy(&output.stderr));
+        if !problem.contains("locale") {
+            break;
+        }
+    }
+    // What is left of the attempt is of no use, and removed at the next one if that fails now.
+    let _ = fs::remove_dir_all(&new);
+    Err(native(format!(
+        "{} cannot create a cluster in {}: {problem}",
+        binaries.program("initdb").display(),
+        new.display()
+    )))
+}
+
+/// The line of a PostgreSQL program's output that says what is wrong.
+fn first_problem(text: &str) -> String {
+    let line = text
+        .lines()
+        .find(|line| line.contains("FATAL:") || line.contains("PANIC:") || line.contains("error:"))
+        .or_else(|| text.lines().rfind(|line| !line.trim().is_empty()))
+        .unwrap_or("it says nothing");
+    let markers = ["FATAL:", "PANIC:", "error:"];
+    let start = markers
+        .iter()
+        .find_map(|it| Some(line.find(it)? + it.len()))
+        .unwrap_or_default();
+    line[start..].trim().to_owned()
+}
+
+/// Starts the server and waits until it takes connections.
+async fn start(
+    scope: &Scope<'_>,
+    place: &Place,
+    binaries: &Binaries,
+    options: &sqlx::postgres::PgConnectOptions,
+) -> Result<(Guard, PgConnection), Error> {
+    let (mut supervisor, guard) = supervisor::start(Start {
+        postgres: binaries.program("postgres"),
+        data: &place.data,
+        run: &place.run,
+        log: &place.log,
+        account: place.account.as_ref(),
+        options: server_options(scope.kind, &place.run),
+    })
+    .await?;
+    let begin = Instant::now();
+    let ready = async {
+        loop {
+            if let Ok(Some(_)) = supervisor.try_wait() {
+                let text = fs::read_to_string(&place.log).unwrap_or_default();
+                return Err(native(format!(
+                    "PostgreSQL {} does not start: {} (its log is {})",
+                    binaries.version,
+                    first_problem(&text),
+                    place.log.display()
+                )));
+            }
+            if supervisor::postmaster(&place.data).is_some_and(|postmaster| postmaster.is_ready) {
+                return admin::connect(options, START_PATIENCE)
+                    .await
+                    .map_err(|error| {
+                        native(format!(
+                            "PostgreSQL was started but takes no connections: {error}"
+                        ))
+                    });
+            }
+            if begin.elapsed() > START_PATIENCE {
+                return Err(native(format!(
+                    "PostgreSQL is not ready after {} s; its log is {}",
+                    START_PATIENCE.as_secs(),
+                    place.log.display()
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let connection = waiting(scope.reporter, "PostgreSQL to start", ready).await?;
+    Ok((guard, connection))
+}
+
+fn server_options(kind: Kind, run: &Path) -> Vec<String> {
+    let mut settings = vec![
+        "listen_addresses=".to_owned(),
+        format!("port={PORT}"),
+        format!("unix_socket_directories={}", run.display()),
+        "logging_collector=off".to_owned(),
+    ];
+    if kind == Kind::Test {
+        settings.extend(super::TEST_SETTINGS.map(str::to_owned));
+    }
+    settings
+        .into_iter()
+        .flat_map(|setting| ["-c".to_owned(), setting])
+        .collect()
+}
+
+/// Waits for the end of a supervisor whose server has died.
+async fn wait_until_absent(place: &Place) -> Result<(), Error> {
+    let begin = Instant::now();
+    loop {
+        match supervisor::join(&place.run)? {
+            Presence::Absent => return Ok(()),
+            Presence::Joined(guard) => supervisor::dismiss(guard),
+            Presence::Closing => {}
+        }
+        if begin.elapsed() > START_PATIENCE {
+            return Err(native(
+                "the supervisor of a dead PostgreSQL does not end".to_owned(),
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_folder_is_short_and_its_own() {
+        let folder =
+            |checkout, namespace, kind| run_folder_of(4_294_967_294, checkout, namespace, kind);
+        let default = folder("0123abcd", "default", Kind::Run);
+        assert_ne!(default, folder("0123abce", "default", Kind::Run));
+        assert_ne!(default, folder("0123abcd", "other", Kind::Run));
+        assert_ne!(default, folder("0123abcd", "default", Kind::Test));
+        assert!(
+            default.join(".s.PGSQL.5432.lock").as_os_str().len() < 104,
+            "{}",
+            default.display()
+        );
+    }
+
+    #[test]
+    fn the_line_that_matters_is_found() {
+        for (text, expected) in [
+            ("", "it says nothing"),
+            (
+                "a\n2026 [1] FATAL:  data directory has wrong ownership\nHINT: b\n",
+                "data directory has wrong ownership",
+            ),
+            (
+                "initdb: error: invalid locale name \"x\"\n",
+                "invalid locale name \"x\"",
+            ),
+            ("sh: postgres: not found\n", "sh: postgres: not found"),
+        ] {
+            assert_eq!(first_problem(text), expected);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The native rung where there is none: PostgreSQL as a child without orphans needs FIFOs and process groups.
+
+use sqlx::postgres::PgConnection;
+
+use super::{Refusal, Rung, Scope, Server, binaries::Binaries, record::Record};
+use crate::error::Error;
+
+pub(crate) async fn join(
+    _scope: &Scope<'_>,
+    _record: &Record,
+) -> Result<Option<(Server, PgConnection)>, Error> {
+    Ok(None)
+}
+
+pub(crate) async fn take(
+    _scope: &Scope<'_>,
+    _rung: Rung,
+    _candidates: &[Binaries],
+) -> Result<(Server, PgConnection), Refusal> {
+    Err(Refusal::Unavailable(
+        "running PostgreSQL from binaries is not supported on this platform yet".to_owned(),
+    ))
+}

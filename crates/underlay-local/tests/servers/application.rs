@@ -1,0 +1,351 @@
+//! A process that provisions and then stays until it is told to go or killed; and the test's side of it.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use underlay_local::{Checkout, Event, Kind, Options, Reporter, provision};
+use underlay_model::{
+    Model,
+    model::{Application, Database, Engine, Source},
+};
+
+/// A checkout in the temporary folder; removed at the end.
+pub(crate) struct Folder {
+    pub(crate) checkout: Checkout,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "underlay-test-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let root = env::temp_dir().join(name);
+        fs::create_dir_all(&root).unwrap();
+        fs::write(root.join("Cargo.lock"), "").unwrap();
+        Self {
+            checkout: Checkout::find(&root).unwrap(),
+        }
+    }
+
+    pub(crate) fn application(&self) -> Start<'_> {
+        Start {
+            folder: self,
+            kind: "run",
+            databases: vec!["orders"],
+            variables: Vec::new(),
+        }
+    }
+
+    pub(crate) fn state(&self, path: &str) -> PathBuf {
+        self.checkout.state.join(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the system: a test's verdict does not depend on it.
+        let _ = fs::remove_dir_all(&self.checkout.root);
+        for parent in ["/dev/shm", "/var/tmp", "/tmp"] {
+            for uid in [0, 1000] {
+                let _ = fs::remove_dir_all(
+                    Path::new(parent).join(format!("underlay-{uid}-{}", self.checkout.id)),
+                );
+            }
+        }
+    }
+}
+
+/// How to start an application.
+pub(crate) struct Start<'a> {
+    folder: &'a Folder,
+    kind: &'static str,
+    databases: Vec<&'static str>,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Start<'_> {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn test(mut self) -> Self {
+        self.kind = "test";
+        self
+    }
+
+    pub(crate) fn databases(mut self, databases: &[&'static str]) -> Self {
+        self.databases = databases.to_vec();
+        self
+    }
+
+    /// Starts it without waiting for anything.
+    pub(crate) fn spawn(self) -> Running {
+        let request = json!({ "root": self.folder.checkout.root, "kind": self.kind, "databases": self.databases });
+        let mut command = Command::new(env::current_exe().unwrap());
+        for name in [
+            "UNDERLAY_POSTGRES",
+            "UNDERLAY_POSTGRES_BIN",
+            "UNDERLAY_POSTGRES_URL",
+            "UNDERLAY_NAMESPACE",
+        ] {
+            command.env_remove(name);
+        }
+        command
+            .env("UNDERLAY_LOCAL_APPLICATION", request.to_string())
+            .envs(self.variables);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Running { child, output }
+    }
+
+    /// Starts it and waits until everything is there.
+    pub(crate) fn provision(self) -> Up {
+        self.spawn().provisioned()
+    }
+
+    /// Starts it and expects the errors that it ends with.
+    pub(crate) fn refusal(self) -> String {
+        let answer = self.spawn().answer();
+        match answer.get("error") {
+            Some(error) => error.as_str().unwrap().to_owned(),
+            None => panic!("this was meant to fail: {answer}"),
+        }
+    }
+}
+
+/// An application that was started.
+pub(crate) struct Running {
+    child: Child,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+impl Running {
+    fn answer(&mut self) -> Value {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    pub(crate) fn provisioned(mut self) -> Up {
+        let answer = self.answer();
+        if let Some(error) = answer.get("error") {
+            panic!("provisioning failed: {}", error.as_str().unwrap());
+        }
+        Up {
+            answer,
+            running: self,
+        }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The end of its input tells it to go; a process that was killed is gone already.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// An application that has everything it needs.
+pub(crate) struct Up {
+    pub(crate) answer: Value,
+    running: Running,
+}
+
+impl Up {
+    pub(crate) fn text(&self, pointer: &str) -> String {
+        self.answer
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("{pointer}: {}", self.answer))
+            .to_owned()
+    }
+
+    pub(crate) fn host(&self) -> String {
+        self.text("/config/sql_servers/0/host")
+    }
+
+    pub(crate) fn line(&self) -> String {
+        self.text("/line")
+    }
+
+    pub(crate) fn events(&self) -> String {
+        self.answer["events"].to_string()
+    }
+
+    /// Runs a statement on a database and gives the rows' first column.
+    pub(crate) fn query(&mut self, database: &str, sql: &str) -> Vec<String> {
+        let request = json!({ "database": database, "sql": sql }).to_string();
+        writeln!(self.running.child.stdin.as_mut().unwrap(), "{request}").unwrap();
+        let answer = self.running.answer();
+        match answer.get("rows") {
+            Some(rows) => rows
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| row.as_str().unwrap().to_owned())
+                .collect(),
+            None => panic!("{sql}: {answer}"),
+        }
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.running.kill();
+    }
+}
+
+/// Waits until a condition holds, and fails when it does not within a minute.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(
+            begin.elapsed() < Duration::from_secs(60),
+            "not so after a minute: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[derive(Default)]
+struct Recorder(Mutex<Vec<String>>);
+
+impl Reporter for Recorder {
+    fn report(&self, event: Event<'_>) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
+/// What the started process does.
+pub(crate) fn run(request: &str) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let request: Value = serde_json::from_str(request).unwrap();
+    let checkout = Checkout::find(Path::new(request["root"].as_str().unwrap())).unwrap();
+    let kind = if request["kind"] == "test" {
+        Kind::Test
+    } else {
+        Kind::Run
+    };
+    let mut model = Model::empty(Application {
+        name: "shop".to_owned(),
+        version: "0.1.0".to_owned(),
+    });
+    for name in request["databases"].as_array().unwrap() {
+        model.databases.push(database(name.as_str().unwrap()));
+    }
+    let recorder = Recorder::default();
+    let options = Options {
+        kind,
+        ..Options::default()
+    };
+    let provisioned = match runtime.block_on(provision(&model, &checkout, &options, &recorder)) {
+        Ok(provisioned) => provisioned,
+        Err(errors) => {
+            println!("{}", json!({ "error": errors.to_string() }));
+            return ExitCode::FAILURE;
+        }
+    };
+    let events = recorder.0.lock().unwrap().clone();
+    let line = provisioned
+        .postgres
+        .as_ref()
+        .map(underlay_local::PostgresUsed::line);
+    println!(
+        "{}",
+        json!({ "config": provisioned.config, "postgres": provisioned.postgres, "line": line, "events": events })
+    );
+    for line in std::io::stdin().lines() {
+        let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let answer = runtime.block_on(query(&provisioned, &request));
+        println!("{answer}");
+    }
+    drop(provisioned);
+    ExitCode::SUCCESS
+}
+
+async fn query(provisioned: &underlay_local::Provisioned, request: &Value) -> Value {
+    use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+
+    let options = provisioned
+        .admin
+        .as_ref()
+        .unwrap()
+        .connect_options(request["database"].as_str().unwrap());
+    let result = async {
+        let mut connection = options.connect().await?;
+        let sql = AssertSqlSafe(request["sql"].as_str().unwrap().to_owned());
+        let rows = sqlx::query(sql).fetch_all(&mut connection).await?;
+        Ok::<_, sqlx::Error>(
+            rows.iter()
+                .map(|row| row.get::<String, _>(0))
+                .collect::<Vec<_>>(),
+        )
+    };
+    match result.await {
+        Ok(rows) => json!({ "rows": rows }),
+        Err(error) => json!({ "error": error.to_string() }),
+    }
+}
+
+fn database(name: &str) -> Database {
+    Database {
+        name: name.to_owned(),
+        engine: Engine::Postgres,
+        migrations: Vec::new(),
+        migrations_dir: None,
+        service: String::new(),
+        doc: String::new(),
+        source: Source {
+            file: "src/main.rs".to_owned(),
+            line: 1,
+            column: 1,
+            ..Source::default()
+        },
+    }
+}
+
+/// The output of a command, for what only the system can say.
+pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
+    let mut text = String::new();
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    child.wait().unwrap();
+    text
+}

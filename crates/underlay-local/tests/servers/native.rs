@@ -1,0 +1,298 @@
+//! The native rung, with the PostgreSQL that is installed on this machine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use libtest_mimic::Trial;
+
+use crate::application::{Folder, Up, eventually, output};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let absent = installed()
+        .is_none()
+        .then(|| "no PostgreSQL server binaries under /usr/lib/postgresql".to_owned());
+    crate::suite(
+        "native",
+        absent,
+        &[
+            (
+                "first_start_then_restart_keeps_data",
+                first_start_then_restart_keeps_data,
+            ),
+            (
+                "two_processes_share_one_server",
+                two_processes_share_one_server,
+            ),
+            (
+                "two_starters_at_once_share_one_server",
+                two_starters_at_once_share_one_server,
+            ),
+            (
+                "a_killed_application_leaves_no_server",
+                a_killed_application_leaves_no_server,
+            ),
+            (
+                "starting_and_stopping_at_once",
+                starting_and_stopping_at_once,
+            ),
+            ("a_stale_pid_file_is_mended", a_stale_pid_file_is_mended),
+            ("a_dead_server_is_mended", a_dead_server_is_mended),
+            (
+                "a_killed_supervisor_is_mended",
+                a_killed_supervisor_is_mended,
+            ),
+            ("a_test_cluster_is_apart", a_test_cluster_is_apart),
+            ("two_checkouts_share_nothing", two_checkouts_share_nothing),
+            (
+                "without_a_database_nothing_starts",
+                without_a_database_nothing_starts,
+            ),
+            (
+                "a_wrong_folder_of_binaries_is_said",
+                a_wrong_folder_of_binaries_is_said,
+            ),
+            (
+                "data_of_another_version_is_refused",
+                data_of_another_version_is_refused,
+            ),
+        ],
+    )
+}
+
+pub(crate) fn installed() -> Option<PathBuf> {
+    let mut folders: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .collect();
+    folders.sort();
+    folders
+        .into_iter()
+        .rev()
+        .find(|folder| folder.join("initdb").exists())
+}
+
+fn start(folder: &Folder) -> crate::application::Start<'_> {
+    folder.application().with("UNDERLAY_POSTGRES", "native")
+}
+
+/// The process number of a server, as the server says.
+fn pid(up: &mut Up) -> String {
+    let folder = up
+        .query("postgres", "SELECT current_setting('data_directory')")
+        .remove(0);
+    fs::read_to_string(Path::new(&folder).join("postmaster.pid"))
+        .unwrap()
+        .lines()
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+fn is_running(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn processes_of(folder: &str) -> String {
+    let all = output("ps", &["-ww", "-e", "-o", "pid,args"]);
+    all.lines()
+        .filter(|line| line.contains(folder))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn first_start_then_restart_keeps_data() {
+    let folder = Folder::new();
+    let mut up = start(&folder).databases(&["orders", "users"]).provision();
+    assert!(up.line().starts_with("postgres: native 1"), "{}", up.line());
+    assert!(up.host().starts_with('/'), "{}", up.host());
+    up.query("orders", "CREATE TABLE t (x text)");
+    up.query("orders", "INSERT INTO t VALUES ('kept')");
+    up.query("users", "SELECT 'there'");
+    let (first, host) = (pid(&mut up), up.host());
+    drop(up);
+    eventually("the server ends with its last user", || !is_running(&first));
+    eventually("the supervisor ends", || processes_of(&host).is_empty());
+    let mut up = start(&folder).databases(&["orders", "users"]).provision();
+    assert_eq!(up.query("orders", "SELECT x FROM t"), ["kept"]);
+    assert_eq!(up.host(), host);
+    let mode = output(
+        "stat",
+        &[
+            "-c",
+            "%a",
+            folder.state("default/postgres.json").to_str().unwrap(),
+        ],
+    );
+    assert_eq!(mode.trim(), "600");
+}
+
+fn two_processes_share_one_server() {
+    let folder = Folder::new();
+    let mut one = start(&folder).provision();
+    let mut two = start(&folder).provision();
+    let server = pid(&mut one);
+    assert_eq!(server, pid(&mut two));
+    drop(one);
+    assert_eq!(two.query("orders", "SELECT 'still here'"), ["still here"]);
+    two.kill();
+    eventually("the server ends with its last user", || {
+        !is_running(&server)
+    });
+}
+
+fn two_starters_at_once_share_one_server() {
+    let folder = Folder::new();
+    let starting: Vec<_> = (0..4).map(|_| start(&folder).spawn()).collect();
+    let mut up: Vec<_> = starting.into_iter().map(|it| it.provisioned()).collect();
+    let servers: Vec<_> = up.iter_mut().map(pid).collect();
+    assert!(servers.iter().all(|it| *it == servers[0]), "{servers:?}");
+}
+
+fn a_killed_application_leaves_no_server() {
+    let folder = Folder::new();
+    let mut up = start(&folder).provision();
+    let (server, host) = (pid(&mut up), up.host());
+    assert!(is_running(&server));
+    up.kill();
+    eventually("the server ends when its only user is killed", || {
+        !is_running(&server)
+    });
+    eventually("the supervisor ends", || processes_of(&host).is_empty());
+}
+
+fn starting_and_stopping_at_once() {
+    // Users come while the server is stopping because the last one has just gone: none may be left with a server
+    // that ends under it.
+    let folder = Folder::new();
+    drop(start(&folder).provision());
+    for _ in 0..10 {
+        let mut up: Vec<_> = (0..3).map(|_| start(&folder).spawn()).collect();
+        let mut last = up.pop().unwrap().provisioned();
+        up.drain(..).for_each(|running| drop(running.provisioned()));
+        assert_eq!(last.query("orders", "SELECT 'served'"), ["served"]);
+    }
+}
+
+fn a_stale_pid_file_is_mended() {
+    let folder = Folder::new();
+    let mut up = start(&folder).provision();
+    let data = up
+        .query("postgres", "SELECT current_setting('data_directory')")
+        .remove(0);
+    let server = pid(&mut up);
+    drop(up);
+    eventually("the server ends", || !is_running(&server));
+    // As after a crash of the machine: the number is now that of a process which is no PostgreSQL.
+    let stale = format!(
+        "{}\n{data}\n1700000000\n5432\n/tmp\n\n  1 1\nready   \n",
+        std::process::id()
+    );
+    fs::write(Path::new(&data).join("postmaster.pid"), stale).unwrap();
+    let mut up = start(&folder).provision();
+    assert_eq!(up.query("orders", "SELECT 'up'"), ["up"]);
+}
+
+fn a_dead_server_is_mended() {
+    let folder = Folder::new();
+    let mut one = start(&folder).provision();
+    let server = pid(&mut one);
+    output("kill", &["-KILL", &server]);
+    eventually("the server is dead", || !is_running(&server));
+    let mut two = start(&folder).provision();
+    assert_eq!(two.query("orders", "SELECT 'up'"), ["up"]);
+    assert_eq!(one.query("orders", "SELECT 'again'"), ["again"]);
+}
+
+fn a_killed_supervisor_is_mended() {
+    let folder = Folder::new();
+    let mut one = start(&folder).provision();
+    let (server, host) = (pid(&mut one), one.host());
+    let supervisors = processes_of(&format!("{host}/supervise.sh"));
+    assert_eq!(supervisors.lines().count(), 2, "{supervisors}");
+    for line in supervisors.lines() {
+        output("kill", &["-KILL", line.split_whitespace().next().unwrap()]);
+    }
+    // The server runs on, with nobody to stop it, until somebody starts the next one.
+    let mut two = start(&folder).provision();
+    assert!(!is_running(&server));
+    let server = pid(&mut two);
+    drop(one);
+    assert_eq!(two.query("orders", "SELECT 'up'"), ["up"]);
+    two.kill();
+    eventually("the new server ends with its user", || !is_running(&server));
+}
+
+fn a_test_cluster_is_apart() {
+    let folder = Folder::new();
+    let mut run = start(&folder).provision();
+    let mut test = start(&folder).test().provision();
+    assert_ne!(run.host(), test.host());
+    assert_eq!(run.query("postgres", "SHOW fsync"), ["on"]);
+    assert_eq!(test.query("postgres", "SHOW fsync"), ["off"]);
+    assert_eq!(test.text("/config/metadata/env_type"), "test");
+}
+
+fn two_checkouts_share_nothing() {
+    let (here, there) = (Folder::new(), Folder::new());
+    let mut one = start(&here).provision();
+    let mut two = start(&there).provision();
+    assert_ne!(pid(&mut one), pid(&mut two));
+    // A copy of a checkout has the original's state folder, and must not use the original's server.
+    drop(two);
+    fs::copy(
+        here.state("default/postgres.json"),
+        there.state("default/postgres.json"),
+    )
+    .unwrap();
+    let mut two = start(&there).provision();
+    assert_ne!(pid(&mut one), pid(&mut two));
+}
+
+fn without_a_database_nothing_starts() {
+    let folder = Folder::new();
+    // A rung that cannot work shows that none is looked at.
+    let up = folder
+        .application()
+        .databases(&[])
+        .with("UNDERLAY_POSTGRES", "postgres://nowhere.invalid/x")
+        .provision();
+    assert!(up.answer["postgres"].is_null());
+    assert!(!folder.state("default/postgres.json").exists());
+}
+
+fn a_wrong_folder_of_binaries_is_said() {
+    let folder = Folder::new();
+    let error = start(&folder)
+        .with("UNDERLAY_POSTGRES_BIN", "/usr/share")
+        .refusal();
+    assert_eq!(
+        error,
+        "postgres: native is what the settings ask for, and it cannot be used: UNDERLAY_POSTGRES_BIN (/usr/share) \
+         cannot be used: it has no `postgres`"
+    );
+}
+
+fn data_of_another_version_is_refused() {
+    let folder = Folder::new();
+    let mut up = start(&folder).provision();
+    let data = up
+        .query("postgres", "SELECT current_setting('data_directory')")
+        .remove(0);
+    let server = pid(&mut up);
+    drop(up);
+    eventually("the server ends", || !is_running(&server));
+    fs::write(Path::new(&data).join("PG_VERSION"), "12\n").unwrap();
+    let error = start(&folder).refusal();
+    assert!(
+        error.starts_with("the data of namespace `default` in "),
+        "{error}"
+    );
+    assert!(error.contains("was created by PostgreSQL 12"), "{error}");
+    assert!(
+        error.ends_with("or start afresh: cargo underlay reset"),
+        "{error}"
+    );
+}
