@@ -73,7 +73,7 @@ impl Bucket {
     }
 
     pub(crate) fn bind(&'static self, bucket: Arc<dyn backend::Bucket>) {
-        let _ = self.slot.bind(bucket);
+        self.slot.bind(bucket);
     }
 
     pub(crate) fn bound(&self) -> Result<&dyn backend::Bucket> {

@@ -30,7 +30,7 @@ impl CacheCluster {
     }
 
     pub(crate) fn bind(&'static self, cache: Arc<dyn backend::Cache>) {
-        let _ = self.slot.bind(cache);
+        self.slot.bind(cache);
     }
 
     pub(crate) fn bound(&self) -> Result<&dyn backend::Cache> {
@@ -88,18 +88,18 @@ key_parts!(String str bool i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 /// Where the keys of a keyspace are: its cluster and its pattern, read once.
 #[doc(hidden)]
 pub struct Place {
-    cluster: &'static CacheCluster,
+    cluster: fn() -> &'static CacheCluster,
     pattern: &'static str,
     parsed: OnceLock<std::result::Result<KeyPattern, String>>,
 }
 
 impl Place {
-    pub const fn __new(cluster: &'static CacheCluster, pattern: &'static str) -> Self {
+    pub const fn __new(cluster: fn() -> &'static CacheCluster, pattern: &'static str) -> Self {
         Self { cluster, pattern, parsed: OnceLock::new() }
     }
 
     pub(crate) fn cache(&self) -> Result<&dyn backend::Cache> {
-        self.cluster.bound()
+        (self.cluster)().bound()
     }
 
     pub(crate) fn key<Q: CacheKey + ?Sized>(&self, key: &Q) -> Result<String> {

@@ -61,8 +61,7 @@ impl Database {
     }
 
     pub(crate) fn bind(&'static self, pool: PgPool) {
-        // Bound twice only by a second start, which `start` refuses.
-        let _ = self.slot.bind(pool);
+        self.slot.bind(pool);
     }
 
     /// The embedded migrations, for sqlx's migrator.

@@ -31,19 +31,18 @@ impl<T: Send + Sync + 'static> Slot<T> {
     }
 
     /// Binds the slot: in the current test scope if there is one, else for the process.
-    /// A slot that is bound already keeps what it has, and the value is given back.
-    pub(crate) fn bind(&'static self, value: T) -> Result<(), T> {
+    ///
+    /// A scope's slot can be bound anew; the process's keeps what it has, and `start` refuses a second start.
+    pub(crate) fn bind(&'static self, value: T) {
         match Scope::current() {
-            None => self.process.set(value),
+            None => {
+                let _ = self.process.set(value);
+            }
             Some(scope) => {
                 let mut values = scope.values.lock().unwrap_or_else(PoisonError::into_inner);
-                if values.contains_key(&self.key()) {
-                    return Err(value);
-                }
                 // A handle lends its value for as long as the static lives, so a test's values are never freed:
                 // a pool or a map per declaration and test.
                 values.insert(self.key(), Box::leak(Box::new(value)));
-                Ok(())
             }
         }
     }

@@ -7,18 +7,29 @@
 extern crate self as underlay;
 
 mod api;
+mod app;
+mod bind;
 mod bucket;
 mod cache;
+mod consume;
 mod cron;
 #[cfg(feature = "postgres")]
 mod database;
+mod declared;
 mod error;
 mod handle;
 mod inventory;
 mod keyspace;
+mod listen;
+mod local;
+mod logs;
 mod main_fn;
 mod reference;
 mod secret;
+mod server;
+mod signal;
+#[cfg(feature = "postgres")]
+mod sql;
 mod start;
 mod subscription;
 #[doc(hidden)]
@@ -29,6 +40,7 @@ mod topic;
 pub mod __private;
 pub mod prelude;
 
+pub use app::{App, run, start};
 pub use bucket::{Bucket, Download, List, Object, Objects, Precondition, Upload};
 pub use cache::{CacheCluster, CacheKey, CacheValue, Expiry, KeyPart};
 #[cfg(feature = "postgres")]
@@ -52,4 +64,7 @@ pub use underlay_macros::{
     test, topic,
 };
 
-pub use {axum, sqlx};
+pub use start::{Running, model};
+#[cfg(feature = "postgres")]
+pub use sqlx;
+pub use {axum, underlay_model};

@@ -35,7 +35,7 @@ fn tell(error: &(dyn std::error::Error + Send + Sync + 'static)) -> ExitCode {
 
 /// Runs the body of `main` on a multi-threaded runtime.
 pub fn main<F: Future<Output: Outcome>>(body: impl FnOnce() -> F) -> ExitCode {
-    crate::start::install_logs();
+    crate::logs::install();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(body()).exit_code(),
         Err(error) => tell(&crate::Error::message("the async runtime could not be started").with_source(error)),

@@ -106,13 +106,13 @@ read_write_grants!(Uploader SignedUploader Downloader SignedDownloader Attrser L
 
 /// A reference to another service's topic.
 pub struct TopicRef<T: 'static, P = Publisher> {
-    target: &'static Topic<T>,
+    target: fn() -> &'static Topic<T>,
     permissions: PhantomData<fn(P)>,
 }
 
 impl<T: Message, P> TopicRef<T, P> {
     #[doc(hidden)]
-    pub const fn __new(target: &'static Topic<T>) -> Self {
+    pub const fn __new(target: fn() -> &'static Topic<T>) -> Self {
         Self { target, permissions: PhantomData }
     }
 
@@ -125,7 +125,7 @@ impl<T: Message, P> TopicRef<T, P> {
     where
         P: Grants<Publisher, I>,
     {
-        self.target.publish(message).await
+        (self.target)().publish(message).await
     }
 
     /// Publishes several messages; see [`Topic::publish_batch`].
@@ -137,7 +137,7 @@ impl<T: Message, P> TopicRef<T, P> {
     where
         P: Grants<Publisher, I>,
     {
-        self.target.publish_batch(messages).await
+        (self.target)().publish_batch(messages).await
     }
 }
 
@@ -163,13 +163,13 @@ impl<T: Message, P> TopicRef<T, P> {
 /// }
 /// ```
 pub struct BucketRef<P> {
-    target: &'static Bucket,
+    target: fn() -> &'static Bucket,
     permissions: PhantomData<fn(P)>,
 }
 
 impl<P> BucketRef<P> {
     #[doc(hidden)]
-    pub const fn __new(target: &'static Bucket) -> Self {
+    pub const fn __new(target: fn() -> &'static Bucket) -> Self {
         Self { target, permissions: PhantomData }
     }
 
@@ -182,7 +182,7 @@ impl<P> BucketRef<P> {
     where
         P: Grants<Uploader, I>,
     {
-        self.target.upload(name, body).await
+        (self.target)().upload(name, body).await
     }
 
     /// Writes an object; see [`Bucket::upload_with`].
@@ -194,7 +194,7 @@ impl<P> BucketRef<P> {
     where
         P: Grants<Uploader, I>,
     {
-        self.target.upload_with(name, body, upload).await
+        (self.target)().upload_with(name, body, upload).await
     }
 
     /// Reads an object; see [`Bucket::download`].
@@ -206,7 +206,7 @@ impl<P> BucketRef<P> {
     where
         P: Grants<Downloader, I>,
     {
-        self.target.download(name).await
+        (self.target)().download(name).await
     }
 
     /// Reads an object; see [`Bucket::download_with`].
@@ -218,7 +218,7 @@ impl<P> BucketRef<P> {
     where
         P: Grants<Downloader, I>,
     {
-        self.target.download_with(name, download).await
+        (self.target)().download_with(name, download).await
     }
 
     /// Whether there is such an object; see [`Bucket::exists`].
@@ -230,7 +230,7 @@ impl<P> BucketRef<P> {
     where
         P: Grants<Attrser, I>,
     {
-        self.target.exists(name).await
+        (self.target)().exists(name).await
     }
 
     /// What is known of an object; see [`Bucket::attrs`].
@@ -242,7 +242,7 @@ impl<P> BucketRef<P> {
     where
         P: Grants<Attrser, I>,
     {
-        self.target.attrs(name).await
+        (self.target)().attrs(name).await
     }
 
     /// The objects that the options ask for; see [`Bucket::list`].
@@ -254,7 +254,7 @@ impl<P> BucketRef<P> {
     where
         P: Grants<Lister, I>,
     {
-        self.target.list(list).await
+        (self.target)().list(list).await
     }
 
     /// Removes an object; see [`Bucket::remove`].
@@ -266,7 +266,7 @@ impl<P> BucketRef<P> {
     where
         P: Grants<Remover, I>,
     {
-        self.target.remove(name).await
+        (self.target)().remove(name).await
     }
 
     /// The public URL of an object; see [`Bucket::public_url`].
@@ -278,7 +278,7 @@ impl<P> BucketRef<P> {
     where
         P: Grants<PublicUrler, I>,
     {
-        self.target.public_url(name)
+        (self.target)().public_url(name)
     }
 
     /// A URL that writes an object; see [`Bucket::signed_upload_url`].
@@ -290,7 +290,7 @@ impl<P> BucketRef<P> {
     where
         P: Grants<SignedUploader, I>,
     {
-        self.target.signed_upload_url(name, expires_in).await
+        (self.target)().signed_upload_url(name, expires_in).await
     }
 
     /// A URL that reads an object; see [`Bucket::signed_download_url`].
@@ -302,21 +302,21 @@ impl<P> BucketRef<P> {
     where
         P: Grants<SignedDownloader, I>,
     {
-        self.target.signed_download_url(name, expires_in).await
+        (self.target)().signed_download_url(name, expires_in).await
     }
 }
 
 /// A reference to another service's database.
 #[cfg(feature = "postgres")]
 pub struct DatabaseRef<P> {
-    target: &'static Database,
+    target: fn() -> &'static Database,
     permissions: PhantomData<fn(P)>,
 }
 
 #[cfg(feature = "postgres")]
 impl<P> DatabaseRef<P> {
     #[doc(hidden)]
-    pub const fn __new(target: &'static Database) -> Self {
+    pub const fn __new(target: fn() -> &'static Database) -> Self {
         Self { target, permissions: PhantomData }
     }
 
@@ -330,7 +330,7 @@ impl<P> DatabaseRef<P> {
     where
         P: Grants<ReadOnly, I>,
     {
-        Ok(self.target.pool()?.begin_with("BEGIN READ ONLY").await?)
+        Ok((self.target)().pool()?.begin_with("BEGIN READ ONLY").await?)
     }
 
     /// The pool of connections, for reading and writing.
@@ -342,24 +342,24 @@ impl<P> DatabaseRef<P> {
     where
         P: Grants<ReadWrite, I>,
     {
-        self.target.pool()
+        (self.target)().pool()
     }
 }
 
 /// A reference to another service's cache cluster, for keyspaces of one's own in it.
 pub struct CacheRef<P> {
-    target: &'static CacheCluster,
+    target: fn() -> &'static CacheCluster,
     permissions: PhantomData<fn(P)>,
 }
 
 impl<P> CacheRef<P> {
     #[doc(hidden)]
-    pub const fn __new(target: &'static CacheCluster) -> Self {
+    pub const fn __new(target: fn() -> &'static CacheCluster) -> Self {
         Self { target, permissions: PhantomData }
     }
 
     /// The cluster's declared name.
     pub fn name(&self) -> &'static str {
-        self.target.name()
+        (self.target)().name()
     }
 }

@@ -103,7 +103,7 @@ impl<T: FromStr + Send + Sync> BindSecret for SecretCell<T> {
                 format!("the value of the secret `{}` is not a `{}`", self.name, std::any::type_name::<T>())
             })?),
         };
-        let _ = self.slot.bind(value);
+        self.slot.bind(value);
         Ok(())
     }
 }

@@ -1,11 +1,205 @@
 //! `#[underlay::test]`: every test owns its databases, topics, buckets, caches and secrets.
+//!
+//! A test's resources are bound in a scope of its own (`handle.rs`) by the same path as everywhere: an infra config,
+//! which here names databases cloned for this test, and memory for everything else. Subscriptions and crons do not
+//! run by themselves: [`drain`] and [`run_cron`] run them, so a test decides when.
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use underlay_model::{Declaration, Model};
+
+use crate::consume::{Consumer, Outcome};
+use crate::handle::{Scope, Slot};
+use crate::inventory::{self, Entry, Item};
+use crate::server::{self, Jobs, Served};
+use crate::{Error, ErrorKind, Result, bind, start};
+
+mod host;
+
+/// What the functions of this module need of the test that calls them.
+struct State {
+    entries: Arc<Vec<Entry>>,
+    model: Arc<Model>,
+    consumers: Vec<Arc<Consumer>>,
+    jobs: Jobs,
+    buckets: server::Buckets,
+    signing_key: underlay_backends::disk::SigningKey,
+    #[cfg(feature = "postgres")]
+    pools: BTreeMap<String, sqlx::PgPool>,
+}
+
+static STATE: Slot<State> = Slot::new();
+
+fn state() -> Result<&'static State> {
+    STATE.get().ok_or_else(|| {
+        Error::new(ErrorKind::NotStarted, "`underlay::testing` works only in a test with `#[underlay::test]`")
+    })
+}
+
+/// Delivers every message that is waiting to its subscriptions' handlers, and those that the handlers publish, until
+/// none is left that could be delivered now. Returns how many deliveries were handled.
+///
+/// # Errors
+///
+/// Every failure of a handler; a message that is to be tried again later is not waited for.
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example() -> underlay::Result<()> {
+/// // … publish …
+/// assert_eq!(underlay::testing::drain().await?, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn drain() -> Result<usize> {
+    let state = state()?;
+    let mut handled = 0;
+    let mut failures = Vec::new();
+    loop {
+        let mut received_any = false;
+        for consumer in &state.consumers {
+            for received in consumer.receive_ready().await? {
+                received_any = true;
+                match consumer.deliver(received).await {
+                    Outcome::Handled => handled += 1,
+                    Outcome::Retried { reason, .. } => failures.push(format!("{}: {reason}", consumer.id())),
+                    Outcome::DeadLettered { reason } => {
+                        failures.push(format!("{}: dead-lettered: {reason}", consumer.id()));
+                    }
+                }
+            }
+        }
+        if !received_any {
+            break;
+        }
+    }
+    match &*failures {
+        [] => Ok(handled),
+        [only] => Err(Error::message(format!("a subscription's handler failed: {only}"))),
+        all => Err(Error::message(format!(
+            "{} deliveries failed:\n- {}",
+            all.len(),
+            all.join("\n- ")
+        ))),
+    }
+}
+
+/// Runs a cron's handler now.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotFound`] if no such cron is declared; otherwise the handler's failure.
+pub async fn run_cron(name: &str) -> Result<()> {
+    let job = state()?.jobs.get(name);
+    let job = job.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no cron `{name}` is declared")))?;
+    job().await.map_err(|error| Error::message(format!("the cron `{name}` failed")).with_source(error))
+}
+
+/// Gives a secret a value, for this test.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotFound`] if no such secret is declared, [`ErrorKind::InvalidArgument`] if the text is not one of
+/// its type.
+pub fn set_secret(name: &str, value: &str) -> Result<()> {
+    let secret = state()?.entries.iter().find_map(|entry| match (&entry.declaration, entry.item) {
+        (Declaration::Secret(it), Item::Secret(secret)) if it.name == name => Some(*secret),
+        _ => None,
+    });
+    let secret = secret.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no secret `{name}` is declared")))?;
+    secret.bind(Some(value)).map_err(|problem| Error::new(ErrorKind::InvalidArgument, problem))
+}
+
+/// Every endpoint that is declared, public or private, as a router to call without a server.
+///
+/// # Errors
+///
+/// Endpoints that cannot be served; see [`App::run`](crate::App::run).
+pub fn router() -> Result<Router> {
+    let state = state()?;
+    let served = Served {
+        local: true,
+        readiness: Arc::new(true.into()),
+        jobs: state.jobs.clone(),
+        buckets: state.buckets.clone(),
+        signing_key: state.signing_key.clone(),
+        #[cfg(feature = "postgres")]
+        pools: state.pools.clone(),
+    };
+    let router = server::router(&state.model, &state.entries, Router::new(), served)?;
+    let here = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    Ok(router.layer(axum::extract::connect_info::MockConnectInfo(here)))
+}
 
 /// Runs the body of a test on a runtime of its own, with everything bound in a scope of its own.
+///
+/// # Panics
+///
+/// If the test's resources cannot be had, with every reason; and as the body does.
 #[doc(hidden)]
+#[track_caller]
 pub fn run<F: Future>(name: &'static str, body: impl FnOnce() -> F) -> F::Output {
-    let _ = name;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be built");
-    runtime.block_on(body())
+    let scope = Arc::new(Scope::default());
+    let on_threads = Arc::clone(&scope);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .on_thread_start(move || {
+            Scope::enter(Some(Arc::clone(&on_threads)));
+        })
+        .build()
+        .expect("the system has threads for a runtime");
+    let outer = Scope::enter(Some(scope));
+    let output = match runtime.block_on(prepare(name)) {
+        Ok(clones) => {
+            let output = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body())));
+            runtime.block_on(clones.remove());
+            output
+        }
+        Err(error) => {
+            Scope::enter(outer);
+            panic!("the test's resources could not be had: {}", crate::error::chain(&error));
+        }
+    };
+    Scope::enter(outer);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    output.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Binds everything for one test.
+async fn prepare(name: &'static str) -> Result<host::Clones> {
+    let entries = Arc::new(inventory::entries().map_err(start::configuration)?);
+    let model = Arc::new(inventory::model(&entries));
+    let (config, clones) = host::clone(name, &model, &entries).await?;
+    let backends = bind::connect(&config, &model, "http://localhost").await.map_err(start::configuration)?;
+    #[cfg(feature = "postgres")]
+    let (backends, pools) = {
+        let mut backends = backends;
+        let opened = std::mem::take(&mut backends.databases);
+        let pools = crate::sql::migrate(opened, &BTreeMap::new()).await.map_err(start::configuration)?;
+        (backends, pools)
+    };
+    let bound = start::bind_statics(
+        &entries,
+        backends,
+        #[cfg(feature = "postgres")]
+        &pools,
+    )?;
+    STATE.bind(State {
+        entries,
+        model,
+        consumers: bound.consumers,
+        jobs: bound.jobs,
+        buckets: bound.buckets,
+        signing_key: bound.signing_key,
+        #[cfg(feature = "postgres")]
+        pools,
+    });
+    Ok(clones)
 }

@@ -136,6 +136,6 @@ pub trait BindTopic: Send + Sync {
 
 impl<T: Message> BindTopic for Topic<T> {
     fn bind(&'static self, topic: Arc<dyn backend::Topic>) {
-        let _ = self.slot.bind(topic);
+        self.slot.bind(topic);
     }
 }

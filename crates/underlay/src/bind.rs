@@ -1,0 +1,293 @@
+//! From the infra config to backends: the only place that knows providers by name.
+//!
+//! Everything that can be wrong is gathered: fields that this version cannot honour, servers that do not answer.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use underlay_backends::bucket::Bucket;
+use underlay_backends::cache::Cache;
+use underlay_backends::disk::{BucketOptions, SigningKey, Store, StoreOptions};
+use underlay_backends::memory::{
+    Broker, CacheOptions, MemoryBucket, MemoryCache, SubscriptionOptions, TopicOptions,
+};
+use underlay_backends::topic::{Subscription, Topic};
+use underlay_model::infra::{ObjectStorage, PubSub};
+use underlay_model::model::{self, Delivery};
+use underlay_model::{InfraConfig, Model, duration};
+
+#[cfg(feature = "postgres")]
+use crate::sql;
+
+/// How long connecting to everything may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Everything that the statics are bound to, by declared name.
+pub(crate) struct Backends {
+    /// Not yet migrated.
+    #[cfg(feature = "postgres")]
+    pub(crate) databases: Vec<sql::Opened>,
+    pub(crate) topics: BTreeMap<String, Arc<dyn Topic>>,
+    /// By topic and subscription.
+    pub(crate) subscriptions: BTreeMap<(String, String), Arc<dyn Subscription>>,
+    pub(crate) buckets: BTreeMap<String, Arc<dyn Bucket>>,
+    pub(crate) caches: BTreeMap<String, Arc<dyn Cache>>,
+    pub(crate) secrets: BTreeMap<String, String>,
+    /// Brokers that have something to write when the application stops.
+    pub(crate) brokers: Vec<Broker>,
+    /// What signs and checks the URLs of objects that this process serves.
+    pub(crate) signing_key: SigningKey,
+}
+
+/// Connects to everything that the model declares, all at once.
+///
+/// `base_url` is where this application is reached, for the URLs of objects that it serves itself.
+///
+/// # Errors
+///
+/// Every field that cannot be honoured and every server that cannot be used, one sentence each.
+pub(crate) async fn connect(config: &InfraConfig, model: &Model, base_url: &str) -> Result<Backends, Vec<String>> {
+    let mut problems = unsupported(config);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let signing_key = SigningKey::new(rand::random::<[u8; 32]>());
+    let databases = async {
+        #[cfg(feature = "postgres")]
+        return sql::connect(config, model, Instant::now() + CONNECT_DEADLINE).await;
+        #[cfg(not(feature = "postgres"))]
+        return Ok(());
+    };
+    let (databases, pubsub, buckets) = tokio::join!(
+        databases,
+        connect_pubsub(config, model),
+        connect_buckets(config, model, base_url, &signing_key),
+    );
+    let databases = databases.map_err(|errors| problems.extend(errors));
+    let pubsub = pubsub.map_err(|errors| problems.extend(errors));
+    let buckets = buckets.map_err(|errors| problems.extend(errors));
+    let (Ok(databases), Ok(pubsub), Ok(buckets)) = (databases, pubsub, buckets) else {
+        return Err(problems);
+    };
+    #[cfg(not(feature = "postgres"))]
+    let () = databases;
+    let mut backends = Backends {
+        #[cfg(feature = "postgres")]
+        databases,
+        topics: BTreeMap::new(),
+        subscriptions: BTreeMap::new(),
+        buckets,
+        caches: connect_caches(config, model),
+        secrets: config.secrets.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+        brokers: Vec::new(),
+        signing_key,
+    };
+    for connected in pubsub {
+        backends.topics.extend(connected.topics);
+        backends.subscriptions.extend(connected.subscriptions);
+        backends.brokers.push(connected.broker);
+    }
+    Ok(backends)
+}
+
+fn connect_caches(config: &InfraConfig, model: &Model) -> BTreeMap<String, Arc<dyn Cache>> {
+    let declared = model.caches.iter().filter(|cache| config.redis.contains_key(&cache.name));
+    declared
+        .map(|cache| {
+            let options = CacheOptions { eviction: cache.eviction, ..CacheOptions::default() };
+            (cache.name.clone(), Arc::new(MemoryCache::new(&cache.name, options)) as Arc<dyn Cache>)
+        })
+        .collect()
+}
+
+/// The fields that are well-formed but that this version cannot honour, each by its path.
+fn unsupported(config: &InfraConfig) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut cannot = |path: String, why: &str| problems.push(format!("infra config: {path}: {why}"));
+    if !config.auth.is_empty() {
+        cannot("auth".into(), "calls between services are not supported yet; remove the field");
+    }
+    if !config.service_discovery.is_empty() {
+        cannot("service_discovery".into(), "calls between services are not supported yet; remove the field");
+    }
+    if config.metrics.is_some() {
+        cannot("metrics".into(), "exporting metrics is not supported yet; remove the field");
+    }
+    if config.cors.is_some() {
+        cannot("cors".into(), "put a `tower_http::cors::CorsLayer` on the application's router instead");
+    }
+    if config.worker_threads.is_some_and(|threads| threads != 0) {
+        cannot("worker_threads".into(), "set the environment variable TOKIO_WORKER_THREADS instead");
+    }
+    if config.cron.as_ref().is_some_and(|cron| cron.enabled) {
+        cannot("cron.enabled".into(), "a scheduler in the application is not supported yet; call the jobs by hand");
+    }
+    if !config.hosted_services.is_empty() {
+        cannot("hosted_services".into(), "a process hosts every service that is linked into it; remove the field");
+    }
+    for (name, redis) in &config.redis {
+        if !redis.in_memory {
+            cannot(format!("redis.{name}"), "Redis is not supported yet; `\"in_memory\": true` is");
+        }
+    }
+    for (index, pubsub) in config.pubsub.iter().enumerate() {
+        let kind = match pubsub {
+            PubSub::Memory { .. } => continue,
+            PubSub::Nats { .. } => "nats",
+            PubSub::GcpPubsub { .. } => "gcp_pubsub",
+            PubSub::AwsSnsSqs { .. } => "aws_sns_sqs",
+            PubSub::Nsq { .. } => "nsq",
+        };
+        cannot(format!("pubsub[{index}].type"), &format!("`{kind}` is not supported yet; `memory` is"));
+    }
+    for (index, storage) in config.object_storage.iter().enumerate() {
+        let kind = match storage {
+            ObjectStorage::Disk { .. } | ObjectStorage::Memory { .. } => continue,
+            ObjectStorage::S3 { .. } => "s3",
+            ObjectStorage::Gcs { .. } => "gcs",
+        };
+        cannot(format!("object_storage[{index}].type"), &format!("`{kind}` is not supported yet; `disk` and `memory` are"));
+    }
+    problems
+}
+
+/// A broker with the topics and subscriptions of the model that are on it.
+struct Connected {
+    broker: Broker,
+    topics: BTreeMap<String, Arc<dyn Topic>>,
+    subscriptions: BTreeMap<(String, String), Arc<dyn Subscription>>,
+}
+
+async fn connect_pubsub(config: &InfraConfig, model: &Model) -> Result<Vec<Connected>, Vec<String>> {
+    let mut connected = Vec::new();
+    let mut problems = Vec::new();
+    for pubsub in &config.pubsub {
+        let PubSub::Memory { path, topics } = pubsub else { continue };
+        let declared: Vec<&model::Subscription> =
+            model.subscriptions.iter().filter(|it| topics.contains_key(&it.topic)).collect();
+        let broker = match path {
+            None => Broker::in_memory(),
+            Some(path) => {
+                let pairs: Vec<(&str, &str)> = declared.iter().map(|it| (&*it.topic, &*it.name)).collect();
+                match Broker::open(Path::new(path), &pairs).await {
+                    Ok((broker, removed)) => {
+                        for it in removed {
+                            tracing::warn!(
+                                target: "underlay",
+                                topic = it.topic,
+                                subscription = it.subscription,
+                                messages = it.messages,
+                                dead_letters = it.dead_letters,
+                                "the subscription is not declared any more; its messages were removed",
+                            );
+                        }
+                        broker
+                    }
+                    Err(error) => {
+                        problems.push(crate::error::chain(&error));
+                        continue;
+                    }
+                }
+            }
+        };
+        match on_broker(&broker, model, topics.keys(), &declared) {
+            Ok((topics, subscriptions)) => connected.push(Connected { broker, topics, subscriptions }),
+            Err(errors) => problems.extend(errors),
+        }
+    }
+    if problems.is_empty() { Ok(connected) } else { Err(problems) }
+}
+
+type OnBroker = (BTreeMap<String, Arc<dyn Topic>>, BTreeMap<(String, String), Arc<dyn Subscription>>);
+
+fn on_broker<'a>(
+    broker: &Broker,
+    model: &Model,
+    names: impl Iterator<Item = &'a String>,
+    declared: &[&model::Subscription],
+) -> Result<OnBroker, Vec<String>> {
+    let mut on_broker: OnBroker = Default::default();
+    let mut problems = Vec::new();
+    for name in names {
+        let Some(topic) = model.topics.iter().find(|topic| topic.name == *name) else { continue };
+        let options = TopicOptions {
+            ordered: topic.ordered_by.is_some(),
+            exactly_once: topic.delivery == Delivery::ExactlyOnce,
+        };
+        match broker.topic(name, options) {
+            Ok(topic) => {
+                on_broker.0.insert(name.clone(), topic);
+            }
+            Err(error) => problems.push(crate::error::chain(&error)),
+        }
+    }
+    for it in declared {
+        let subscription = duration::parse(&it.delivery.retention)
+            .map_err(|error| format!("the retention of the subscription `{}` of `{}`: {error}", it.name, it.topic))
+            .and_then(|retention| {
+                let options = SubscriptionOptions { retention: Some(retention) };
+                broker.subscription(&it.topic, &it.name, options).map_err(|error| crate::error::chain(&error))
+            });
+        match subscription {
+            Ok(subscription) => {
+                on_broker.1.insert((it.topic.clone(), it.name.clone()), subscription);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(on_broker) } else { Err(problems) }
+}
+
+async fn connect_buckets(
+    config: &InfraConfig,
+    model: &Model,
+    base_url: &str,
+    signing_key: &SigningKey,
+) -> Result<BTreeMap<String, Arc<dyn Bucket>>, Vec<String>> {
+    let mut bound: BTreeMap<String, Arc<dyn Bucket>> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for storage in &config.object_storage {
+        let (store, buckets) = match storage {
+            ObjectStorage::Disk { path, buckets } => {
+                match Store::open(Path::new(path), StoreOptions::default()).await {
+                    Ok(store) => (Some(store), buckets),
+                    Err(error) => {
+                        problems.push(crate::error::chain(&error));
+                        continue;
+                    }
+                }
+            }
+            ObjectStorage::Memory { buckets } => (None, buckets),
+            ObjectStorage::S3 { .. } | ObjectStorage::Gcs { .. } => continue,
+        };
+        for (name, address) in buckets {
+            let Some(declared) = model.buckets.iter().find(|bucket| bucket.name == *name) else { continue };
+            let options = BucketOptions {
+                versioned: declared.versioned,
+                public: declared.public,
+                public_base_url: Some(match &address.public_base_url {
+                    Some(url) => url.clone(),
+                    None => format!("{base_url}{}/{name}", crate::server::PUBLIC_OBJECTS),
+                }),
+                key_prefix: address.key_prefix.clone().unwrap_or_default(),
+                base_url: Some(base_url.to_owned()),
+                signing_key: Some(signing_key.clone()),
+            };
+            let bucket: Arc<dyn Bucket> = match &store {
+                Some(store) => match store.bucket(&address.name, options).await {
+                    Ok(bucket) => bucket,
+                    Err(error) => {
+                        problems.push(crate::error::chain(&error));
+                        continue;
+                    }
+                },
+                None => Arc::new(MemoryBucket::new(name, options)),
+            };
+            bound.insert(name.clone(), bucket);
+        }
+    }
+    if problems.is_empty() { Ok(bound) } else { Err(problems) }
+}

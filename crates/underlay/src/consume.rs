@@ -1,0 +1,261 @@
+//! The loop of every subscription: receive, decode, handle under the concurrency limit, then acknowledge, give back
+//! with backoff, or dead-letter. It exists once, for every broker.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use rand::RngExt as _;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+use underlay_backends::topic::{Received, Subscription as Source};
+use underlay_model::{duration, model};
+
+use crate::subscription::{Delivery, Handle, HandlerError};
+use crate::{Error, ErrorKind};
+
+/// How much longer than the handler's deadline a message stays leased, so that giving it back is not too late.
+const LEASE_SLACK: Duration = Duration::from_secs(5);
+/// The most messages that are asked for at once.
+const MAX_BATCH: usize = 100;
+
+/// A subscription with its handler, its broker and its delivery options.
+pub(crate) struct Consumer {
+    topic: String,
+    name: String,
+    handle: Handle,
+    source: Arc<dyn Source>,
+    options: Options,
+}
+
+/// The delivery options with their durations read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Options {
+    max_concurrency: usize,
+    ack_deadline: Duration,
+    min_backoff: Duration,
+    max_backoff: Duration,
+    max_retries: Option<u32>,
+}
+
+/// What became of one delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Handled and acknowledged.
+    Handled,
+    /// Failed, to be delivered again after the delay.
+    Retried {
+        /// Why.
+        reason: String,
+        /// When.
+        delay: Duration,
+    },
+    /// Failed for good.
+    DeadLettered {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Consumer {
+    /// A consumer for a declared subscription.
+    ///
+    /// # Errors
+    ///
+    /// A duration of the model that cannot be read.
+    pub(crate) fn new(
+        subscription: &model::Subscription,
+        handle: Handle,
+        source: Arc<dyn Source>,
+    ) -> Result<Self, String> {
+        let options = &subscription.delivery;
+        Ok(Self {
+            topic: subscription.topic.clone(),
+            name: subscription.name.clone(),
+            handle,
+            source,
+            options: Options {
+                max_concurrency: usize::try_from(options.max_concurrency).unwrap_or(usize::MAX).max(1),
+                ack_deadline: duration::parse(&options.ack_deadline)?,
+                min_backoff: duration::parse(&options.min_backoff)?,
+                max_backoff: duration::parse(&options.max_backoff)?,
+                max_retries: options.max_retries,
+            },
+        })
+    }
+
+    /// The topic's and the subscription's name.
+    pub(crate) fn id(&self) -> String {
+        format!("{}/{}", self.topic, self.name)
+    }
+
+    /// Receives and handles until `stop` turns true, then until every handler that runs has ended.
+    pub(crate) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let permits = Arc::new(Semaphore::new(self.options.max_concurrency.min(Semaphore::MAX_PERMITS)));
+        let mut handlers = JoinSet::new();
+        let mut failures = 0;
+        while !*stop.borrow() {
+            while handlers.try_join_next().is_some() {}
+            let Some(Ok(first)) = or_stopped(&mut stop, permits.clone().acquire_owned()).await else { break };
+            let free = (1 + permits.available_permits()).min(MAX_BATCH);
+            let Some(received) = or_stopped(&mut stop, self.source.receive(free, self.lease())).await else { break };
+            match received {
+                Ok(batch) => {
+                    failures = 0;
+                    let mut permit = Some(first);
+                    for received in batch {
+                        // The batch is no larger than the number of permits that were free, and only this task
+                        // takes any.
+                        let Some(permit) = permit.take().or_else(|| permits.clone().try_acquire_owned().ok()) else {
+                            continue;
+                        };
+                        let consumer = Arc::clone(&self);
+                        handlers.spawn(async move {
+                            let _permit = permit;
+                            consumer.deliver(received).await;
+                        });
+                    }
+                }
+                Err(error) => {
+                    let delay = backoff(Duration::from_millis(100), Duration::from_secs(30), failures);
+                    failures = failures.saturating_add(1);
+                    tracing::warn!(
+                        target: "underlay",
+                        topic = self.topic,
+                        subscription = self.name,
+                        error = crate::error::chain(&error),
+                        "receiving failed; trying again in {delay:?}",
+                    );
+                    if or_stopped(&mut stop, tokio::time::sleep(delay)).await.is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+        while handlers.join_next().await.is_some() {}
+    }
+
+    /// How long a delivery is leased.
+    pub(crate) fn lease(&self) -> Duration {
+        self.options.ack_deadline + LEASE_SLACK
+    }
+
+    /// The messages that could be delivered now, without waiting.
+    pub(crate) async fn receive_ready(&self) -> Result<Vec<Received>, Error> {
+        match tokio::time::timeout(Duration::ZERO, self.source.receive(MAX_BATCH, self.lease())).await {
+            Ok(received) => Ok(received?),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Handles one delivery and tells the broker what became of it.
+    pub(crate) async fn deliver(&self, received: Received) -> Outcome {
+        let span = tracing::info_span!(
+            target: "underlay",
+            "subscription",
+            topic = self.topic,
+            subscription = self.name,
+            message_id = received.id,
+            attempt = received.attempt,
+        );
+        let outcome = async {
+            let outcome = self.handle(&received).await;
+            match &outcome {
+                Outcome::Handled => tracing::debug!(target: "underlay", "handled"),
+                Outcome::Retried { reason, delay } => {
+                    tracing::warn!(target: "underlay", reason, "the handler failed; delivering again in {delay:?}");
+                }
+                Outcome::DeadLettered { reason } => {
+                    tracing::error!(target: "underlay", reason, "the message was dead-lettered");
+                }
+            }
+            outcome
+        }
+        .instrument(span.clone())
+        .await;
+        let told = match &outcome {
+            Outcome::Handled => self.source.ack(&received.receipt).await,
+            Outcome::Retried { delay, .. } => self.source.nack(&received.receipt, *delay).await,
+            Outcome::DeadLettered { reason } => self.source.dead_letter(&received.receipt, reason).await,
+        };
+        if let Err(error) = told {
+            let error = crate::error::chain(&error);
+            tracing::warn!(target: "underlay", parent: &span, error, "the broker was not told; it will deliver again");
+        }
+        outcome
+    }
+
+    async fn handle(&self, received: &Received) -> Outcome {
+        let deadline = Instant::now() + self.options.ack_deadline;
+        let delivery = Delivery {
+            id: received.id.clone(),
+            attempt: received.attempt,
+            published_at: received.published_at,
+            attributes: received.message.attributes.clone(),
+            ordering_key: received.message.ordering_key.clone(),
+            deadline,
+        };
+        let handler = (self.handle)(received.message.body.clone(), delivery);
+        let result = match tokio::time::timeout_at(deadline, AssertUnwindSafe(handler).catch_unwind()).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => Err(format!("the handler panicked: {}", panic_text(&*panic)).into()),
+            Err(_) => Err(format!("the handler took longer than {:?}", self.options.ack_deadline).into()),
+        };
+        match result {
+            Ok(()) => Outcome::Handled,
+            Err(error) => self.failed(received.attempt, &error),
+        }
+    }
+
+    fn failed(&self, attempt: u32, error: &HandlerError) -> Outcome {
+        let reason = crate::error::chain(&**error);
+        let unrecoverable =
+            error.downcast_ref::<Error>().is_some_and(|error| error.kind() == ErrorKind::Unrecoverable);
+        let retries = attempt.saturating_sub(1);
+        if unrecoverable || self.options.max_retries.is_some_and(|max| retries >= max) {
+            return Outcome::DeadLettered { reason };
+        }
+        let delay = backoff(self.options.min_backoff, self.options.max_backoff, retries);
+        Outcome::Retried { reason, delay }
+    }
+}
+
+/// The wait after the failure number `failures` (from 0): doubling from `min` up to `max`, with up to a quarter more
+/// so that messages which failed together do not come back together.
+fn backoff(min: Duration, max: Duration, failures: u32) -> Duration {
+    let doubled = min.saturating_mul(2_u32.saturating_pow(failures.min(31)));
+    doubled.mul_f64(rand::rng().random_range(1.0..1.25)).min(max)
+}
+
+/// The future's output, unless `stop` turns true first.
+async fn or_stopped<T>(stop: &mut watch::Receiver<bool>, future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        // A dropped sender means the same: nobody is left who would want more.
+        _ = stop.wait_for(|stopped| *stopped) => None,
+        output = future => Some(output),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&'static str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is not a text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_up_to_the_maximum() {
+        let (min, max) = (Duration::from_secs(10), Duration::from_secs(600));
+        for (failures, lower) in [(0, 10), (1, 20), (2, 40), (5, 320), (6, 600), (100, 600)] {
+            let wait = backoff(min, max, failures);
+            assert!(wait >= Duration::from_secs(lower) && wait <= max, "{failures}: {wait:?}");
+        }
+    }
+}

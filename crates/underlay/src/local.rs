@@ -1,0 +1,96 @@
+//! A local run: the provisioner starts what the model needs, and what it tells is logged.
+
+use underlay_model::{InfraConfig, Model};
+
+use crate::Result;
+
+#[cfg(feature = "local")]
+pub(crate) use provisioned::{Guard, provision};
+
+/// Without the feature there is nothing to keep alive.
+#[cfg(not(feature = "local"))]
+pub(crate) enum Guard {}
+
+/// Refuses: this binary cannot provision.
+#[cfg(not(feature = "local"))]
+pub(crate) async fn provision(_model: &Model) -> Result<(InfraConfig, Guard)> {
+    Err(crate::start::configuration(vec![
+        "UNDERLAY_INFRA is not set, and this binary was built without the feature `local` of underlay: set it to the \
+         path of the infra config, or to its text"
+            .to_owned(),
+    ]))
+}
+
+#[cfg(feature = "local")]
+mod provisioned {
+    use std::path::{Path, PathBuf};
+
+    use underlay_local::{Checkout, Event, Options, Provisioned, Reporter};
+
+    use super::{InfraConfig, Model, Result};
+    use crate::start::configuration;
+
+    /// What the provisioner holds for as long as the application runs.
+    pub(crate) struct Guard {
+        _provisioned: Provisioned,
+    }
+
+    /// Starts what the model needs on this machine, and says where it is.
+    pub(crate) async fn provision(model: &Model) -> Result<(InfraConfig, Guard)> {
+        let checkout = checkout()?;
+        let mut provisioned = underlay_local::provision(model, &checkout, &Options::default(), &Log)
+            .await
+            .map_err(|errors| configuration(errors.0.iter().map(ToString::to_string).collect()))?;
+        if !provisioned.missing_secrets.is_empty() {
+            tracing::warn!(
+                target: "underlay",
+                "not set: the secrets {}; put them into .underlay/secrets.local.toml (Name = \"value\") \
+                 or the environment",
+                provisioned.missing_secrets.join(", "),
+            );
+        }
+        if let Err(error) = write_model(model) {
+            tracing::debug!(target: "underlay", error, "the model was not written beside the binary");
+        }
+        Ok((std::mem::take(&mut provisioned.config), Guard { _provisioned: provisioned }))
+    }
+
+    /// The checkout that this binary was built from: where it lies, else where it runs.
+    pub(crate) fn checkout() -> Result<Checkout> {
+        let start = std::env::current_dir()?;
+        Checkout::find(&start).map_err(|error| configuration(vec![error.to_string()]))
+    }
+
+    /// Writes `underlay/model.json` into the target folder that the binary lies in.
+    fn write_model(model: &Model) -> std::result::Result<(), String> {
+        let binary = std::env::current_exe().map_err(|error| error.to_string())?;
+        let Some(target) = target_folder(&binary) else { return Err("not in a target folder".to_owned()) };
+        let folder = target.join("underlay");
+        let json = serde_json::to_string_pretty(model).map_err(|error| error.to_string())?;
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join("model.json"), json + "\n"))
+            .map_err(|error| error.to_string())
+    }
+
+    /// The nearest folder upwards that cargo has marked as its target folder.
+    fn target_folder(binary: &Path) -> Option<PathBuf> {
+        binary.ancestors().skip(1).find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_owned)
+    }
+
+    /// The provisioner's events as log lines.
+    struct Log;
+
+    impl Reporter for Log {
+        fn report(&self, event: Event<'_>) {
+            match event {
+                Event::Chosen { line } => tracing::info!(target: "underlay", "{line}"),
+                Event::Waiting { cause, elapsed } => {
+                    tracing::info!(target: "underlay", "waiting for {:.0?}: {cause}", elapsed);
+                }
+                Event::Notice { message } => tracing::warn!(target: "underlay", "{message}"),
+                Event::Debug { message } => tracing::debug!(target: "underlay", "{message}"),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Logs on standard error, for applications that set up no subscriber of their own.
+
+use std::sync::OnceLock;
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+use crate::start::configuration;
+use crate::Result;
+
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Installs a subscriber, unless there is one: at `info`, or as `RUST_LOG` says.
+pub(crate) fn install() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = reload::Layer::new(filter);
+    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    if tracing_subscriber::registry().with(filter).with(layer).try_init().is_ok() {
+        let _ = FILTER.set(handle);
+    }
+}
+
+/// Applies the infra config's filter to the subscriber that [`install`] installed; `RUST_LOG` wins over it.
+pub(crate) fn filter(directives: &str) -> Result<()> {
+    let filter = EnvFilter::try_new(directives).map_err(|error| {
+        configuration(vec![format!("infra config: log_config: `{directives}` is not a filter for logs: {error}")])
+    })?;
+    if std::env::var_os("RUST_LOG").is_none()
+        && let Some(handle) = FILTER.get()
+    {
+        // It fails only when the subscriber is gone, and then nothing is logged anyway.
+        let _ = handle.reload(filter);
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+CREATE TABLE visits (
+    name text PRIMARY KEY,
+    count bigint NOT NULL
+);

@@ -1,0 +1,2 @@
+ALTER TABLE orders DROP COLUMN deliveries;
+ALTER TABLE orders DROP COLUMN invoiced_at;
