@@ -12,6 +12,8 @@ pub mod topic;
 #[cfg(any(feature = "memory", feature = "disk"))]
 mod id;
 #[cfg(any(feature = "memory", feature = "disk"))]
+mod object_history;
+#[cfg(any(feature = "memory", feature = "disk"))]
 mod object_url;
 
 #[cfg(feature = "disk")]

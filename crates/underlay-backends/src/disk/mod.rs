@@ -1,10 +1,30 @@
 //! The provider `disk`: buckets in a directory, for local runs and single machines.
+//!
+//! ```text
+//! <root>/<bucket>/meta/<name>@.json          what is known of the object: its versions, newest first
+//! <root>/<bucket>/data/<name>@<version>      the bytes of one version, which never change
+//! <root>/<bucket>/tmp/                       uploads under way
+//! <root>/<bucket>/lock                       held while an object changes
+//! ```
+//!
+//! An object exists when its JSON file does, and that is the last one written and replaced by a rename: whoever reads
+//! sees the old object or the new one. Knows nothing of HTTP; the server that answers signed URLs calls [`verify`].
 
 mod bucket;
+mod directory;
+mod file_name;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use crate::{Result, bucket::Bucket};
+use crate::{
+    Error, ErrorKind, Result,
+    bucket::Bucket,
+    disk::{bucket::DiskBucket, directory::Directory},
+};
 
 pub use crate::object_url::{BucketOptions, SigningKey, verify};
 
@@ -29,7 +49,7 @@ impl Default for StoreOptions {
 /// A directory of buckets. Clones share it, and so may several processes.
 #[derive(Debug, Clone)]
 pub struct Store {
-    #[expect(dead_code, reason = "being built")]
+    root: PathBuf,
     options: StoreOptions,
 }
 
@@ -38,19 +58,61 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the directory cannot be created or written.
-    pub async fn open(_root: &Path, options: StoreOptions) -> Result<Self> {
-        Ok(Self { options })
+    /// When the directory cannot be created.
+    pub async fn open(root: &Path, options: StoreOptions) -> Result<Self> {
+        let root = root.to_path_buf();
+        blocking("the store", move || {
+            fs::create_dir_all(&root)
+                .map_err(|error| failed(error, "the store", "create", &root))?;
+            Ok(Self { root, options })
+        })
+        .await
     }
 
-    /// A bucket of the store, which is created if it is new.
+    /// A bucket of the store, which is created if it is new. What a crash left half done is removed.
     ///
     /// # Errors
     ///
-    /// When the bucket's directory cannot be created or written.
-    pub async fn bucket(&self, name: &str, _options: BucketOptions) -> Result<Arc<dyn Bucket>> {
-        Ok(Arc::new(bucket::DiskBucket {
-            name: name.to_owned(),
-        }))
+    /// When the bucket's directory cannot be created or read.
+    pub async fn bucket(&self, name: &str, options: BucketOptions) -> Result<Arc<dyn Bucket>> {
+        let (name, sync) = (name.to_owned(), self.options.sync);
+        let path = self.root.join(file_name::stem(&name));
+        let bucket = name.clone();
+        let versioned = options.versioned;
+        let directory = blocking(&name, move || {
+            Directory::open(path, bucket, versioned, sync)
+        })
+        .await?;
+        Ok(Arc::new(DiskBucket::new(
+            name,
+            Arc::new(directory),
+            options,
+        )))
     }
+}
+
+/// Runs file operations where they do not hold up the runtime.
+async fn blocking<R: Send + 'static>(
+    bucket: &str,
+    work: impl FnOnce() -> Result<R> + Send + 'static,
+) -> Result<R> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            let text = "use the store: the runtime is shutting down, or a file operation panicked";
+            Err(Error::new(ErrorKind::Other, PROVIDER, bucket, text).with_source(error))
+        })
+}
+
+/// The error of a file operation.
+fn failed(error: std::io::Error, bucket: &str, action: &str, path: &Path) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            ErrorKind::PermissionDenied
+        }
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+        _ => ErrorKind::Other,
+    };
+    let text = format!("{action} `{}`: {error}", path.display());
+    Error::new(kind, PROVIDER, bucket, text).with_source(error)
 }
