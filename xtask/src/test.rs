@@ -4,6 +4,7 @@
 //! The suites decide themselves whether they can run: they are told by `UNDERLAY_REQUIRE` what must be reachable.
 
 mod features;
+mod licences;
 mod report;
 mod servers;
 
@@ -83,6 +84,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<(), String> {
     if options.filter.is_none() {
         let nothing = |()| String::new();
         report.step("tidy", || tidy::run(root).map(nothing).into());
+        report.step("licences", || licences::check(root).into());
         report.step("features", || {
             features::check(root, options.strict()).into()
         });
