@@ -22,7 +22,7 @@ pub use crate::declared::{
 pub use crate::inventory::{DECLARATIONS, Declaration, Item};
 #[cfg(feature = "postgres")]
 pub use crate::reference::DatabaseRef;
-pub use crate::reference::{BucketRef, CacheRef, Permission, TopicRef};
+pub use crate::reference::{BucketRef, CacheRef, Permission, Publisher, TopicRef};
 pub use crate::secret::{SecretCell, SecretValue};
 pub use crate::subscription::{__decode as decode, Delivery, Handle, HandlerError, HandlerFuture};
 pub use crate::topic::{AttributeValue, Message, Topic};

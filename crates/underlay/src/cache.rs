@@ -169,7 +169,7 @@ number_values!(i64 f64);
 
 /// A value that is stored as JSON.
 #[doc(hidden)]
-pub struct Json<T>(pub(crate) T);
+pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: Serialize + DeserializeOwned + Send> CacheValue for Json<T> {
     fn encode(&self) -> Result<Bytes> {

@@ -5,6 +5,9 @@ use underlay_model::{InfraConfig, Model};
 use crate::Result;
 
 #[cfg(feature = "local")]
+mod linked;
+
+#[cfg(feature = "local")]
 pub(crate) use provisioned::{Guard, provision};
 
 /// Without the feature there is nothing to keep alive.
@@ -49,9 +52,14 @@ mod provisioned {
                 provisioned.missing_secrets.join(", "),
             );
         }
-        if let Err(error) = write_model(model) {
-            tracing::debug!(target: "underlay", error, "the model was not written beside the binary");
-        }
+        // Reading source files must not delay the start.
+        let (seen, root) = (model.clone(), checkout.root.clone());
+        tokio::task::spawn_blocking(move || {
+            super::linked::warn(&seen, &root);
+            if let Err(error) = write_model(&seen) {
+                tracing::debug!(target: "underlay", error, "the model was not written beside the binary");
+            }
+        });
         Ok((std::mem::take(&mut provisioned.config), Guard { _provisioned: provisioned }))
     }
 
