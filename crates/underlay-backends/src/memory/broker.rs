@@ -19,7 +19,7 @@ use crate::{
     Error, ErrorKind, Result, id,
     memory::{
         PROVIDER,
-        journal::{self, Journal, Restored, Settlement},
+        journal::{Death, Journal, Restored, Settlement, keep_since},
         queue::{Depth, Hot, Queue, Stored, Taken, after},
     },
     topic::{DeadLetter, Message, Receipt, Received, Subscription, Topic},
@@ -50,6 +50,22 @@ impl Default for SubscriptionOptions {
     fn default() -> Self {
         Self {
             retention: Some(Duration::from_secs(7 * 24 * 3600)),
+        }
+    }
+}
+
+/// How a broker with a file uses memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileOptions {
+    /// How many bytes of undelivered messages are kept in memory too, so that they need not be read back.
+    pub memory_budget: usize,
+}
+
+impl Default for FileOptions {
+    /// 16 MiB.
+    fn default() -> Self {
+        Self {
+            memory_budget: 16 << 20,
         }
     }
 }
@@ -133,6 +149,7 @@ impl Incoming {
             id,
             published_at,
             accepted,
+            age_when_accepted: Duration::ZERO,
             ordering_key,
             hot,
             unsettled,
@@ -160,7 +177,7 @@ impl Broker {
     /// `publish` returns when the message is in the file for good, so neither SIGKILL nor a restart loses one.
     /// Acknowledgements follow soon after; a crash may deliver a message again, unless the topic is
     /// [exactly once](TopicOptions::exactly_once).
-    /// Message bodies beyond a few megabytes stay in the file and are read when they are delivered.
+    /// Message bodies beyond [`FileOptions::memory_budget`] stay in the file and are read when they are delivered.
     ///
     /// `declared` is every (topic, subscription) of the program. What the file holds for others is removed, or it
     /// would grow for ever, and is reported.
@@ -170,8 +187,21 @@ impl Broker {
     /// `Unavailable` when another process has the file open; otherwise the file cannot be opened or is damaged, and
     /// the text says what to do.
     pub async fn open(path: &Path, declared: &[(&str, &str)]) -> Result<(Self, Vec<Removed>)> {
+        Self::open_with(path, declared, FileOptions::default()).await
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Broker::open`].
+    pub async fn open_with(
+        path: &Path,
+        declared: &[(&str, &str)],
+        options: FileOptions,
+    ) -> Result<(Self, Vec<Removed>)> {
         let (journal, restored, removed) =
-            Journal::open(path, declared, journal::KEPT_IN_MEMORY).await?;
+            Journal::open(path, declared, options.memory_budget).await?;
         Ok((Self::new(Some(journal), restored), removed))
     }
 
@@ -443,20 +473,46 @@ impl MemorySubscription {
         Ok(received)
     }
 
+    /// Removes messages from the file that are out of the queue because of their age. What a caller that gives up
+    /// leaves there is removed after the next start.
+    async fn drop_expired(&self, expired: Vec<Arc<Stored>>) -> Result<()> {
+        let Some(journal) = &self.inner.journal else {
+            return Ok(());
+        };
+        for stored in expired {
+            let place = journal.reserve(0).await?;
+            let settlement = Settlement {
+                subscription: self.queue.number,
+                seq: stored.seq,
+                last: stored.settled(),
+                dead: None,
+            };
+            drop(journal.settle(place, settlement, false)?);
+        }
+        Ok(())
+    }
+
     /// Removes a delivery's message from the queue and from the file.
     async fn settle(&self, receipt: &Receipt, reason: Option<&str>) -> Result<()> {
         let (seq, delivery) = self.parse(receipt)?;
+        let failed_at = SystemTime::now();
+        let keep_since = keep_since(self.options.retention, failed_at);
         let Some(journal) = &self.inner.journal else {
             if let Some((stored, attempts)) = self.queue.settle(seq, delivery)
                 && let (Some(reason), Some(hot)) = (reason, &stored.hot)
             {
-                self.queue.bury(DeadLetter {
-                    id: id::text(stored.id),
-                    attempts,
-                    reason: reason.to_owned(),
-                    failed_at: SystemTime::now(),
-                    message: hot.message.clone(),
-                });
+                let (id, reason, message) =
+                    (id::text(stored.id), reason.to_owned(), hot.message.clone());
+                self.queue.bury(
+                    DeadLetter {
+                        id,
+                        attempts,
+                        reason,
+                        failed_at,
+                        message,
+                    },
+                    keep_since,
+                );
             }
             return Ok(());
         };
@@ -465,18 +521,21 @@ impl MemorySubscription {
         let Some((stored, attempts)) = self.queue.settle(seq, delivery) else {
             return Ok(());
         };
+        let death = |reason: &str| Death {
+            attempts,
+            reason: reason.to_owned(),
+            failed_at,
+            keep_since,
+        };
         let settlement = Settlement {
             subscription: self.queue.number,
             seq,
             last: stored.settled(),
-            dead: reason.map(|reason| (attempts, reason.to_owned(), SystemTime::now())),
+            dead: reason.map(death),
         };
-        let written = journal.settle(place, settlement)?;
-        if self.exactly_once || reason.is_some() {
-            written.await
-        } else {
-            Ok(())
-        }
+        let urgent = self.exactly_once || reason.is_some();
+        let written = journal.settle(place, settlement, urgent)?;
+        if urgent { written.await } else { Ok(()) }
     }
 }
 
@@ -533,27 +592,12 @@ impl Subscription for MemorySubscription {
                     "the broker is closed",
                 ));
             };
-            let guard = PutBack {
+            let taken = PutBack {
                 queue: &self.queue,
                 taken: take.taken,
             };
-            if let Some(journal) = &self.inner.journal {
-                for stored in take.expired {
-                    let place = journal.reserve(0).await?;
-                    let last = stored.settled();
-                    let seq = stored.seq;
-                    drop(journal.settle(
-                        place,
-                        Settlement {
-                            subscription: self.queue.number,
-                            seq,
-                            last,
-                            dead: None,
-                        },
-                    )?);
-                }
-            }
-            let taken = guard.keep();
+            self.drop_expired(take.expired).await?;
+            let taken = taken.keep();
             if !taken.is_empty() {
                 return self.deliver(taken).await;
             }
@@ -587,9 +631,15 @@ impl Subscription for MemorySubscription {
     }
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+        let since =
+            keep_since(self.options.retention, SystemTime::now()).unwrap_or(SystemTime::UNIX_EPOCH);
         let letters = match &self.inner.journal {
-            Some(journal) => journal.dead_letters(self.queue.number, limit).await?,
-            None => self.queue.dead(limit),
+            Some(journal) => {
+                journal
+                    .dead_letters(self.queue.number, limit, since)
+                    .await?
+            }
+            None => self.queue.dead(limit, since),
         };
         Ok(letters)
     }

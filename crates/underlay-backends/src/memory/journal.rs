@@ -2,20 +2,47 @@
 //!
 //! Knows nothing of leases and timers, which do not outlive the process.
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::SystemTime};
+mod tables;
+mod writer;
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::AtomicUsize,
+        mpsc::{self, Sender},
+    },
+    thread::JoinHandle,
+    time::{Duration, SystemTime},
+};
+
+use redb::{Database, DatabaseError};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::Instant,
+};
 
 use crate::{
     Error, ErrorKind, Result,
     memory::{
         PROVIDER,
-        broker::{Incoming, Removed, TopicState},
+        broker::{Incoming, Removed, TopicState, size_of_message},
+        journal::{
+            tables::{DbResult, Opened},
+            writer::{Change, Shared, Ticket, Writer},
+        },
         queue::Stored,
     },
     topic::{DeadLetter, Message},
 };
 
-/// How many bytes of messages stay in memory so that they need not be read back.
-pub(super) const KEPT_IN_MEMORY: usize = 16 << 20;
+/// How much of the file redb keeps in memory.
+const CACHE: usize = 16 << 20;
+/// What a place in the line to the writer counts.
+const PLACE_BYTES: usize = 1 << 10;
+/// How many places there are: 64 MiB wait for the writer at most.
+const PLACES: usize = 1 << 16;
 
 /// A subscription's number and what waits for it, with the deliveries so far.
 type Backlog = (u32, Vec<(Arc<Stored>, u32)>);
@@ -39,64 +66,330 @@ pub(super) struct Settlement {
     pub(super) seq: u64,
     /// No other subscription needs the message.
     pub(super) last: bool,
-    /// Attempts, reason and time, for a dead letter.
-    pub(super) dead: Option<(u32, String, SystemTime)>,
+    pub(super) dead: Option<Death>,
 }
 
-/// The right to hand something to the writer.
-pub(super) struct Place;
+/// Why a message was given up.
+pub(super) struct Death {
+    pub(super) attempts: u32,
+    pub(super) reason: String,
+    pub(super) failed_at: SystemTime,
+    /// Dead letters from before then may go.
+    pub(super) keep_since: Option<SystemTime>,
+}
 
-pub(super) struct Journal;
+/// The right to hand a change to the writer.
+pub(super) struct Place(OwnedSemaphorePermit);
+
+pub(super) struct Journal {
+    path: String,
+    db: Shared,
+    line: Option<Sender<Ticket>>,
+    places: Arc<Semaphore>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
 
 impl Journal {
     pub(super) async fn open(
         path: &Path,
-        _declared: &[(&str, &str)],
-        _kept_in_memory: usize,
+        declared: &[(&str, &str)],
+        memory_budget: usize,
     ) -> Result<(Self, Restored, Vec<Removed>)> {
-        let text = "a broker with a file is not built yet; use one in memory";
-        Err(Error::new(
-            ErrorKind::Unsupported,
+        let declared: Vec<(String, String)> = declared
+            .iter()
+            .map(|(topic, name)| ((*topic).to_owned(), (*name).to_owned()))
+            .collect();
+        let text = path.display().to_string();
+        let path = path.to_path_buf();
+        let opened = tokio::task::spawn_blocking(move || open(&path, &declared)).await;
+        // redb asserts some of what it reads; a damaged file must not end the process.
+        let (db, opened) = opened
+            .unwrap_or_else(|error| Err(damaged(&text, "the store gave up reading it", error)))?;
+        let Opened::Found {
+            heads,
+            backlogs,
+            removed,
+        } = opened
+        else {
+            let reason = "it was written by another version of Underlay";
+            return Err(damaged(&text, reason, "unknown format"));
+        };
+
+        let mut unsettled: HashMap<u64, usize> = HashMap::new();
+        for (seq, _) in backlogs.values().flat_map(|(_, rows)| rows) {
+            *unsettled.entry(*seq).or_default() += 1;
+        }
+        let (now, system_now) = (Instant::now(), SystemTime::now());
+        let next_seq = heads.last().map_or(1, |head| head.seq + 1);
+        let stored: HashMap<u64, Arc<Stored>> = heads
+            .into_iter()
+            .map(|head| {
+                let stored = Stored {
+                    seq: head.seq,
+                    id: head.id,
+                    published_at: head.published_at,
+                    accepted: now,
+                    age_when_accepted: system_now
+                        .duration_since(head.published_at)
+                        .unwrap_or_default(),
+                    ordering_key: head.ordering_key.map(Arc::from),
+                    hot: None,
+                    unsettled: AtomicUsize::new(
+                        unsettled.get(&head.seq).copied().unwrap_or_default(),
+                    ),
+                };
+                (head.seq, Arc::new(stored))
+            })
+            .collect();
+        let with_messages = |rows: Vec<(u64, u32)>| {
+            let find = |(seq, attempts)| Some((Arc::clone(stored.get(&seq)?), attempts));
+            rows.into_iter().filter_map(find).collect()
+        };
+        let backlogs = backlogs
+            .into_iter()
+            .map(|(names, (number, rows))| (names, (number, with_messages(rows))))
+            .collect();
+
+        let db: Shared = Arc::new(RwLock::new(Some(db)));
+        let (line, receiver) = mpsc::channel();
+        let writer = Writer {
+            db: Arc::clone(&db),
+            path: text.clone(),
+            line: receiver,
+            next_seq,
+            budget: Arc::new(AtomicUsize::new(memory_budget)),
+        };
+        let thread = std::thread::Builder::new()
+            .name("underlay-broker".to_owned())
+            .spawn(|| writer.run());
+        let thread = thread.map_err(|error| {
+            Error::new(
+                ErrorKind::Other,
+                PROVIDER,
+                &text,
+                "start the thread that writes the broker's file",
+            )
+            .with_source(error)
+        })?;
+        let places = Arc::new(Semaphore::new(PLACES));
+        let journal = Self {
+            path: text,
+            db,
+            line: Some(line),
+            places,
+            thread: Mutex::new(Some(thread)),
+        };
+        Ok((journal, Restored { backlogs }, removed))
+    }
+
+    fn closed(&self) -> Error {
+        Error::new(
+            ErrorKind::Unavailable,
             PROVIDER,
-            path.display().to_string(),
-            text,
-        ))
+            &self.path,
+            "use the broker: it is closed",
+        )
     }
-    pub(super) async fn reserve(&self, _bytes: usize) -> Result<Place> {
-        unreachable!()
+
+    /// Waits for a place in the line that counts as so many bytes.
+    pub(super) async fn reserve(&self, bytes: usize) -> Result<Place> {
+        let count = (1 + bytes / PLACE_BYTES).min(PLACES);
+        let count = u32::try_from(count).map_err(|_| self.closed())?;
+        let place = Arc::clone(&self.places).acquire_many_owned(count).await;
+        place.map(Place).map_err(|_| self.closed())
     }
+
+    fn send(&self, place: Place, change: Change) -> Result<()> {
+        let ticket = Ticket {
+            change,
+            _place: place.0,
+        };
+        let line = self.line.as_ref().ok_or_else(|| self.closed())?;
+        line.send(ticket).map_err(|_| self.closed())
+    }
+
+    async fn wait(&self, done: oneshot::Receiver<Result<()>>) -> Result<()> {
+        done.await.unwrap_or_else(|_| Err(self.closed()))
+    }
+
+    /// Returns when the messages are in the file; they are then in the queues as well.
     pub(super) async fn publish(
         &self,
-        _topic: &Arc<TopicState>,
-        _messages: Vec<Incoming>,
+        topic: &Arc<TopicState>,
+        messages: Vec<Incoming>,
     ) -> Result<()> {
-        unreachable!()
+        let bytes = messages
+            .iter()
+            .map(|incoming| size_of_message(&incoming.message))
+            .sum();
+        let place = self.reserve(bytes).await?;
+        let (done, written) = oneshot::channel();
+        self.send(
+            place,
+            Change::Publish {
+                topic: Arc::clone(topic),
+                messages,
+                done,
+            },
+        )?;
+        self.wait(written).await
     }
+
+    /// Hands a settlement to the writer; what it returns waits until the settlement is in the file, which is at once
+    /// if it is urgent.
     pub(super) fn settle(
         &self,
-        _place: Place,
-        _settlement: Settlement,
-    ) -> Result<std::future::Ready<Result<()>>> {
-        unreachable!()
+        place: Place,
+        settlement: Settlement,
+        urgent: bool,
+    ) -> Result<impl Future<Output = Result<()>> + Send> {
+        let (done, written) = oneshot::channel();
+        self.send(
+            place,
+            Change::Settle {
+                settlement,
+                urgent,
+                done,
+            },
+        )?;
+        Ok(self.wait(written))
     }
+
     pub(super) async fn note_attempts(
         &self,
-        _subscription: u32,
-        _attempts: Vec<(u64, u32)>,
+        subscription: u32,
+        attempts: Vec<(u64, u32)>,
     ) -> Result<()> {
-        unreachable!()
+        let place = self.reserve(0).await?;
+        self.send(
+            place,
+            Change::Attempts {
+                subscription,
+                attempts,
+            },
+        )
     }
-    pub(super) async fn read(&self, _seqs: Vec<u64>) -> Result<HashMap<u64, Message>> {
-        unreachable!()
+
+    pub(super) async fn read(&self, seqs: Vec<u64>) -> Result<HashMap<u64, Message>> {
+        self.look(move |db| tables::read(db, &seqs)).await
     }
+
     pub(super) async fn dead_letters(
         &self,
-        _subscription: u32,
-        _limit: usize,
+        subscription: u32,
+        limit: usize,
+        since: SystemTime,
     ) -> Result<Vec<DeadLetter>> {
-        unreachable!()
+        self.look(move |db| tables::dead_letters(db, subscription, limit, since))
+            .await
     }
+
+    /// Reads from the file.
+    async fn look<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Database) -> DbResult<R> + Send + 'static,
+    ) -> Result<R> {
+        let db = Arc::clone(&self.db);
+        let read = move || {
+            db.read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .as_ref()
+                .map(read)
+        };
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Some(found)) => found.map_err(|error| failed(&self.path, "read", &error)),
+            Ok(None) => Err(self.closed()),
+            Err(error) => Err(damaged(&self.path, "the store gave up reading it", error)),
+        }
+    }
+
+    /// Returns when everything is in the file and the file is closed.
     pub(super) async fn close(&self) -> Result<()> {
-        unreachable!()
+        let place = self.reserve(0).await?;
+        let (done, written) = oneshot::channel();
+        match self.send(place, Change::Close { done }) {
+            Ok(()) => self.wait(written).await,
+            // Closed before.
+            Err(_) => Ok(()),
+        }
     }
+}
+
+impl Drop for Journal {
+    /// Waits for the writer, which has at most one line of changes left.
+    fn drop(&mut self) {
+        self.line = None;
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // A panic there has been told to everybody who waited.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn open(path: &Path, declared: &[(String, String)]) -> Result<(Database, Opened)> {
+    let text = path.display().to_string();
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|error| {
+            let action = format!("create the directory `{}`", parent.display());
+            Error::new(ErrorKind::Other, PROVIDER, &text, action).with_source(error)
+        })?;
+    }
+    let opened = Database::builder().set_cache_size(CACHE).create(path);
+    let db = opened.map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => {
+            let action = "open the broker's file: another process has it open; stop that one, or use another namespace";
+            Error::new(ErrorKind::Unavailable, PROVIDER, &text, action)
+        }
+        error => failed(&text, "open", &error.into()),
+    })?;
+    let found = tables::open(&db, declared).map_err(|error| failed(&text, "read", &error))?;
+    Ok((db, found))
+}
+
+/// The error of an operation on the file.
+fn failed(path: &str, action: &str, error: &redb::Error) -> Error {
+    use std::io::ErrorKind as Io;
+    let kind = match error {
+        redb::Error::Io(error) => match error.kind() {
+            Io::StorageFull | Io::QuotaExceeded => ErrorKind::Full,
+            Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
+            Io::InvalidData | Io::UnexpectedEof => {
+                return damaged(path, "it is not a broker's file", error.to_string());
+            }
+            _ => ErrorKind::Other,
+        },
+        redb::Error::DatabaseClosed => ErrorKind::Unavailable,
+        redb::Error::Corrupted(_)
+        | redb::Error::RepairAborted
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TypeDefinitionChanged { .. } => {
+            return damaged(path, "its content contradicts itself", error.to_string());
+        }
+        _ => ErrorKind::Other,
+    };
+    let text = format!("{action} the broker's file: {error}");
+    Error::new(kind, PROVIDER, path, text).with_source(error.to_string())
+}
+
+fn damaged(
+    path: &str,
+    reason: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    let text = format!(
+        "use the broker's file: {reason}; delete it, or run `cargo underlay reset`, and undelivered messages are lost"
+    );
+    Error::new(ErrorKind::Other, PROVIDER, path, text).with_source(source)
+}
+
+/// The time before which nothing is kept.
+pub(super) fn keep_since(retention: Option<Duration>, now: SystemTime) -> Option<SystemTime> {
+    now.checked_sub(retention?)
 }

@@ -11,7 +11,7 @@ mod number;
 mod queue;
 
 pub use crate::object_url::{BucketOptions, SigningKey, verify};
-pub use broker::{Broker, Removed, SubscriptionOptions, TopicOptions};
+pub use broker::{Broker, FileOptions, Removed, SubscriptionOptions, TopicOptions};
 pub use bucket::MemoryBucket;
 pub use cache::{CacheOptions, MemoryCache};
 pub use queue::Depth;

@@ -24,6 +24,8 @@ pub(super) struct Stored {
     pub(super) published_at: SystemTime,
     /// When it was accepted, on the clock that retention is measured by.
     pub(super) accepted: Instant,
+    /// How old it was then: above zero when it comes from a file.
+    pub(super) age_when_accepted: Duration,
     pub(super) ordering_key: Option<Arc<str>>,
     /// `None` when the message is only in the file.
     pub(super) hot: Option<Hot>,
@@ -32,6 +34,10 @@ pub(super) struct Stored {
 }
 
 impl Stored {
+    fn age(&self, now: Instant) -> Duration {
+        self.age_when_accepted + now.saturating_duration_since(self.accepted)
+    }
+
     /// Notes that one more subscription has settled it and says whether it was the last.
     pub(super) fn settled(&self) -> bool {
         self.unsettled.fetch_sub(1, Ordering::AcqRel) == 1
@@ -128,7 +134,7 @@ struct Waiting {
     timers: BTreeSet<(Instant, u64)>,
     /// Ordered topics only: the unsettled messages of each key; all but the first are blocked.
     keys: HashMap<Arc<str>, VecDeque<u64>>,
-    dead: Vec<DeadLetter>,
+    dead: VecDeque<DeadLetter>,
     closed: bool,
 }
 
@@ -214,7 +220,7 @@ impl Queue {
             let Some(entry) = waiting.entries.get_mut(&seq) else {
                 continue;
             };
-            let age = now.saturating_duration_since(entry.stored.accepted);
+            let age = entry.stored.age(now);
             if retention.is_some_and(|retention| age > retention) {
                 take.expired
                     .extend(waiting.remove(seq).map(|entry| entry.stored));
@@ -287,14 +293,23 @@ impl Queue {
         self.notify.notify_waiters();
     }
 
-    /// Keeps a dead letter in memory, where there is no file.
-    pub(super) fn bury(&self, letter: DeadLetter) {
-        self.lock().dead.push(letter);
+    /// Keeps a dead letter in memory, where there is no file, and drops those that failed before `keep_since`.
+    pub(super) fn bury(&self, letter: DeadLetter, keep_since: Option<SystemTime>) {
+        let dead = &mut self.lock().dead;
+        if let Some(since) = keep_since {
+            dead.retain(|letter| letter.failed_at >= since);
+        }
+        dead.push_back(letter);
     }
 
-    /// The oldest dead letters, where there is no file.
-    pub(super) fn dead(&self, limit: usize) -> Vec<DeadLetter> {
-        self.lock().dead.iter().take(limit).cloned().collect()
+    /// The oldest dead letters that failed since then, where there is no file.
+    pub(super) fn dead(&self, limit: usize, since: SystemTime) -> Vec<DeadLetter> {
+        let waiting = self.lock();
+        let kept = waiting
+            .dead
+            .iter()
+            .filter(|letter| letter.failed_at >= since);
+        kept.take(limit).cloned().collect()
     }
 
     pub(super) fn depth(&self, now: Instant) -> Depth {

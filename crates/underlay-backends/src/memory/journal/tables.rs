@@ -1,0 +1,320 @@
+//! The tables of the broker's file, and every read and write of them.
+//!
+//! Everything here blocks. Knows nothing of threads and queues.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+};
+
+use crate::{
+    id,
+    memory::{broker::Removed, journal::Settlement},
+    topic::{DeadLetter, Message},
+};
+
+/// The number of this arrangement of tables.
+const FORMAT: u64 = 1;
+
+type Attributes<'a> = Vec<(&'a str, &'a str)>;
+
+const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
+/// Topic and subscription; the subscription's number.
+const SUBSCRIPTIONS: TableDefinition<(&str, &str), u32> = TableDefinition::new("subscriptions");
+/// Place in the order; id, milliseconds since 1970, ordering key. Read whole when the file is opened.
+const HEADS: TableDefinition<u64, (u128, u64, Option<&str>)> = TableDefinition::new("heads");
+/// Place in the order; attributes and body.
+const BODIES: TableDefinition<u64, (Attributes<'static>, &[u8])> = TableDefinition::new("bodies");
+/// Subscription and place of a message that it has not settled; how often it was delivered.
+const BACKLOG: TableDefinition<(u32, u64), u32> = TableDefinition::new("backlog");
+/// Subscription, milliseconds since 1970 and place; id, attempts, reason, ordering key, attributes, body.
+const DEAD: TableDefinition<(u32, u64, u64), Dead<'static>> = TableDefinition::new("dead");
+type Dead<'a> = (
+    u128,
+    u32,
+    &'a str,
+    Option<&'a str>,
+    Attributes<'a>,
+    &'a [u8],
+);
+
+/// How many dead letters past their time one new dead letter removes.
+const PURGED_PER_DEATH: usize = 16;
+
+/// Every failure of the store.
+pub(super) type DbResult<T> = Result<T, redb::Error>;
+
+/// A message without its body, as the file has it.
+pub(super) struct Head {
+    pub(super) seq: u64,
+    pub(super) id: u128,
+    pub(super) published_at: SystemTime,
+    pub(super) ordering_key: Option<String>,
+}
+
+/// A subscription's number, and the places of what waits for it with the deliveries so far.
+pub(super) type Rows = (u32, Vec<(u64, u32)>);
+
+/// What was found in the file.
+pub(super) enum Opened {
+    /// The file is of another version of this crate.
+    OtherFormat(u64),
+    Found {
+        heads: Vec<Head>,
+        /// By topic and subscription, the declared ones only.
+        backlogs: BTreeMap<(String, String), Rows>,
+        removed: Vec<Removed>,
+    },
+}
+
+fn time(millis: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+/// Makes the tables, removes what is not declared any more and reads the rest.
+pub(super) fn open(db: &Database, declared: &[(String, String)]) -> DbResult<Opened> {
+    let transaction = db.begin_write()?;
+    let mut removed = Vec::new();
+    let mut backlogs = BTreeMap::new();
+    let mut heads = Vec::new();
+    {
+        let mut about = transaction.open_table(ABOUT)?;
+        let format = about.get("format")?.map(|format| format.value());
+        match format {
+            Some(FORMAT) => {}
+            Some(other) => return Ok(Opened::OtherFormat(other)),
+            None => drop(about.insert("format", FORMAT)?),
+        }
+        let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
+        let mut backlog = transaction.open_table(BACKLOG)?;
+        let mut dead = transaction.open_table(DEAD)?;
+        let mut numbers = BTreeMap::new();
+        for row in subscriptions.iter()? {
+            let (names, number) = row?;
+            let (topic, name) = names.value();
+            numbers.insert((topic.to_owned(), name.to_owned()), number.value());
+        }
+        for (names, number) in &numbers {
+            if declared.contains(names) {
+                continue;
+            }
+            let (topic, subscription) = names;
+            subscriptions.remove((topic.as_str(), subscription.as_str()))?;
+            let (mut messages, mut dead_letters) = (0, 0);
+            backlog.retain_in((*number, 0)..=(*number, u64::MAX), |_, _| {
+                messages += 1;
+                false
+            })?;
+            dead.retain_in((*number, 0, 0)..=(*number, u64::MAX, u64::MAX), |_, _| {
+                dead_letters += 1;
+                false
+            })?;
+            removed.push(Removed {
+                topic: topic.clone(),
+                subscription: subscription.clone(),
+                messages,
+                dead_letters,
+            });
+        }
+        let mut next = numbers.values().max().map_or(1, |number| number + 1);
+        for names in declared {
+            let number = numbers.get(names).copied().unwrap_or_else(|| {
+                next += 1;
+                next - 1
+            });
+            subscriptions.insert((names.0.as_str(), names.1.as_str()), number)?;
+            let mut rows = Vec::new();
+            for row in backlog.range((number, 0)..=(number, u64::MAX))? {
+                let (key, attempts) = row?;
+                rows.push((key.value().1, attempts.value()));
+            }
+            backlogs.insert(names.clone(), (number, rows));
+        }
+        let needed: std::collections::HashSet<u64> = backlogs
+            .values()
+            .flat_map(|(_, rows)| rows.iter().map(|(seq, _)| *seq))
+            .collect();
+        let mut table = transaction.open_table(HEADS)?;
+        let mut bodies = transaction.open_table(BODIES)?;
+        let mut unneeded = Vec::new();
+        for row in table.iter()? {
+            let (seq, head) = row?;
+            let (seq, (id, published_at, ordering_key)) = (seq.value(), head.value());
+            if needed.contains(&seq) {
+                let ordering_key = ordering_key.map(str::to_owned);
+                heads.push(Head {
+                    seq,
+                    id,
+                    published_at: time(published_at),
+                    ordering_key,
+                });
+            } else {
+                unneeded.push(seq);
+            }
+        }
+        for seq in unneeded {
+            table.remove(seq)?;
+            bodies.remove(seq)?;
+        }
+    }
+    transaction.commit()?;
+    Ok(Opened::Found {
+        heads,
+        backlogs,
+        removed,
+    })
+}
+
+/// Writes a message and its place in the backlog of each subscription.
+pub(super) fn insert(
+    transaction: &WriteTransaction,
+    seq: u64,
+    id: u128,
+    published_at: SystemTime,
+    message: &Message,
+    subscriptions: &[u32],
+) -> DbResult<()> {
+    let head = (
+        id,
+        id::millis(published_at),
+        message.ordering_key.as_deref(),
+    );
+    transaction.open_table(HEADS)?.insert(seq, head)?;
+    let body = (attributes(message), &message.body[..]);
+    transaction.open_table(BODIES)?.insert(seq, body)?;
+    let mut backlog = transaction.open_table(BACKLOG)?;
+    for subscription in subscriptions {
+        backlog.insert((*subscription, seq), 0)?;
+    }
+    Ok(())
+}
+
+fn attributes(message: &Message) -> Attributes<'_> {
+    message
+        .attributes
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
+}
+
+/// Notes how often messages were delivered.
+pub(super) fn note_attempts(
+    transaction: &WriteTransaction,
+    subscription: u32,
+    attempts: &[(u64, u32)],
+) -> DbResult<()> {
+    let mut backlog = transaction.open_table(BACKLOG)?;
+    for (seq, attempts) in attempts {
+        if let Some(mut row) = backlog.get_mut((subscription, *seq))? {
+            row.insert(attempts)?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends a message for one subscription, and altogether when that was the last.
+pub(super) fn settle(transaction: &WriteTransaction, settlement: &Settlement) -> DbResult<()> {
+    let Settlement {
+        subscription,
+        seq,
+        last,
+        dead,
+    } = settlement;
+    transaction
+        .open_table(BACKLOG)?
+        .remove((*subscription, *seq))?;
+    let mut heads = transaction.open_table(HEADS)?;
+    let mut bodies = transaction.open_table(BODIES)?;
+    if let Some(death) = dead {
+        let mut table = transaction.open_table(DEAD)?;
+        if let (Some(head), Some(body)) = (heads.get(seq)?, bodies.get(seq)?) {
+            let ((id, _, ordering_key), (attributes, body)) = (head.value(), body.value());
+            let key = (*subscription, id::millis(death.failed_at), *seq);
+            table.insert(
+                key,
+                (
+                    id,
+                    death.attempts,
+                    death.reason.as_str(),
+                    ordering_key,
+                    attributes,
+                    body,
+                ),
+            )?;
+        }
+        if let Some(since) = death.keep_since {
+            for _ in 0..PURGED_PER_DEATH {
+                let end = (*subscription, id::millis(since), 0);
+                let old = table
+                    .range((*subscription, 0, 0)..end)?
+                    .next()
+                    .transpose()?
+                    .map(|(key, _)| key.value());
+                match old {
+                    Some(key) => drop(table.remove(key)?),
+                    None => break,
+                }
+            }
+        }
+    }
+    if *last {
+        heads.remove(seq)?;
+        bodies.remove(seq)?;
+    }
+    Ok(())
+}
+
+/// Reads messages; those that are missing are left out.
+pub(super) fn read(db: &Database, seqs: &[u64]) -> DbResult<HashMap<u64, Message>> {
+    let transaction = db.begin_read()?;
+    let heads = transaction.open_table(HEADS)?;
+    let bodies = transaction.open_table(BODIES)?;
+    let mut messages = HashMap::with_capacity(seqs.len());
+    for seq in seqs {
+        if let (Some(head), Some(body)) = (heads.get(seq)?, bodies.get(seq)?) {
+            let (attributes, body) = body.value();
+            messages.insert(*seq, message(head.value().2, attributes, body));
+        }
+    }
+    Ok(messages)
+}
+
+fn message(ordering_key: Option<&str>, attributes: Attributes<'_>, body: &[u8]) -> Message {
+    let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    Message {
+        body: Bytes::copy_from_slice(body),
+        attributes: attributes.into_iter().map(own).collect(),
+        ordering_key: ordering_key.map(str::to_owned),
+    }
+}
+
+/// The oldest dead letters of a subscription that are not older than `since`.
+pub(super) fn dead_letters(
+    db: &Database,
+    subscription: u32,
+    limit: usize,
+    since: SystemTime,
+) -> DbResult<Vec<DeadLetter>> {
+    let transaction = db.begin_read()?;
+    let table = transaction.open_table(DEAD)?;
+    let range = (subscription, id::millis(since), 0)..=(subscription, u64::MAX, u64::MAX);
+    let mut letters = Vec::new();
+    for row in table.range(range)?.take(limit) {
+        let (key, value) = row?;
+        let (_, failed_at, _) = key.value();
+        let (id, attempts, reason, ordering_key, attributes, body) = value.value();
+        letters.push(DeadLetter {
+            id: id::text(id),
+            attempts,
+            reason: reason.to_owned(),
+            failed_at: time(failed_at),
+            message: message(ordering_key, attributes, body),
+        });
+    }
+    Ok(letters)
+}
