@@ -4,16 +4,18 @@ use std::sync::OnceLock;
 
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::start::configuration;
 use crate::Result;
 
-static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
-/// Installs a subscriber, unless there is one: at `info`, or as `RUST_LOG` says.
+/// Installs a subscriber, unless there is one: at `info`, or as `RUST_LOG` says (levels by target: `info,sqlx=debug`).
 pub(crate) fn install() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|directives| directives.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let (filter, handle) = reload::Layer::new(filter);
     let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
     if tracing_subscriber::registry().with(filter).with(layer).try_init().is_ok() {
@@ -23,7 +25,7 @@ pub(crate) fn install() {
 
 /// Applies the infra config's filter to the subscriber that [`install`] installed; `RUST_LOG` wins over it.
 pub(crate) fn filter(directives: &str) -> Result<()> {
-    let filter = EnvFilter::try_new(directives).map_err(|error| {
+    let filter: Targets = directives.parse().map_err(|error| {
         configuration(vec![format!("infra config: log_config: `{directives}` is not a filter for logs: {error}")])
     })?;
     if std::env::var_os("RUST_LOG").is_none()
