@@ -31,7 +31,6 @@ pub(super) const PLANNED: &[Exception] = &[
     ("examples", "being written"),
     ("migrations-example", "being written"),
     ("shop", "being written"),
-    ("docs/schema", "generated when the documents have schemas"),
     (
         "docs/backends.md",
         "generated when backends declare capabilities",
