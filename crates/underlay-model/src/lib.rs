@@ -19,6 +19,8 @@ pub mod name;
 pub mod nearest;
 pub mod problem;
 pub mod schedule;
+#[cfg(feature = "schema")]
+pub mod schema;
 
 pub use infra::InfraConfig;
 pub use model::{Declaration, Model, Source};

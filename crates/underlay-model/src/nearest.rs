@@ -4,8 +4,8 @@
 
 /// The candidate that `word` most likely means, if one is near enough to be worth naming.
 ///
-/// Near means: equal but for case, `-` and `_`; or so few wrong, missing or swapped letters that a third of the word
-/// is still right. Of equally near candidates the first wins.
+/// Near means: equal but for case, `-` and `_`; or so few wrong, missing or swapped letters that two thirds of the
+/// word are right; or else that one is the start of the other. Of equally near candidates the first wins.
 ///
 /// # Example
 ///
@@ -22,9 +22,16 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         let other = fold(candidate);
         let distance = strsim::damerau_levenshtein(&folded, &other);
         let longest = folded.chars().count().max(other.chars().count());
-        let near = distance == 0 || distance <= longest / 3;
-        if near && best.is_none_or(|(least, _)| distance < least) {
-            best = Some((distance, candidate));
+        let is_start = folded.len().min(other.len()) >= 4
+            && (folded.starts_with(&other) || other.starts_with(&folded));
+        let rank = match distance <= longest / 3 {
+            true => Some(distance),
+            false => is_start.then_some(usize::MAX),
+        };
+        if let Some(rank) = rank
+            && best.is_none_or(|(least, _)| rank < least)
+        {
+            best = Some((rank, candidate));
         }
     }
     best.map(|(_, candidate)| candidate)
@@ -67,6 +74,11 @@ mod tests {
             ("priority", None),
             ("", None),
             ("x", None),
+            ("ack", None),
+            ("deadline", Some("ack_deadline")),
+            ("ack_", None),
+            ("ackd", Some("ack_deadline")),
+            ("retention_of_messages", Some("retention")),
         ] {
             assert_eq!(nearest(word, options), expected, "{word}");
         }
