@@ -26,7 +26,9 @@
 //! | `/var/tmp/underlay-0-<checkout>/` | clusters, when root may not run the server and the checkout is closed to others |
 
 mod checkout;
+mod docker;
 mod error;
+mod lock;
 pub mod namespace;
 mod port;
 mod postgres;

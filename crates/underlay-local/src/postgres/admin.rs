@@ -29,6 +29,9 @@ pub(crate) fn options(
     }
 }
 
+/// How long one attempt to connect may take, to a server on this machine or far away.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
 /// Connects, trying again for as long as the server may just be starting.
 pub(crate) async fn connect(
     options: &PgConnectOptions,
@@ -36,19 +39,34 @@ pub(crate) async fn connect(
 ) -> Result<PgConnection, String> {
     let begin = Instant::now();
     loop {
-        let left = patience
-            .saturating_sub(begin.elapsed())
-            .max(Duration::from_millis(100));
-        let problem = match tokio::time::timeout(left, PgConnection::connect_with(options)).await {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(error)) if !may_be_starting(&error) => return Err(text_of(&error)),
-            Ok(Err(error)) => text_of(&error),
-            Err(_) => "the server does not answer".to_owned(),
-        };
-        if begin.elapsed() >= patience {
-            return Err(problem);
+        match connect_once(options).await {
+            Ok(connection) => return Ok(connection),
+            Err(problem) if !problem.may_be_starting || begin.elapsed() >= patience => {
+                return Err(problem.text);
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Why an attempt to connect failed.
+pub(crate) struct Problem {
+    pub(crate) text: String,
+    pub(crate) may_be_starting: bool,
+}
+
+/// Connects with one attempt.
+pub(crate) async fn connect_once(options: &PgConnectOptions) -> Result<PgConnection, Problem> {
+    match tokio::time::timeout(ATTEMPT, PgConnection::connect_with(options)).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(Problem {
+            text: text_of(&error),
+            may_be_starting: may_be_starting(&error),
+        }),
+        Err(_) => Err(Problem {
+            text: "the server does not answer".to_owned(),
+            may_be_starting: true,
+        }),
     }
 }
 

@@ -4,6 +4,7 @@
 mod account;
 mod admin;
 mod binaries;
+mod docker;
 #[cfg(unix)]
 mod native;
 #[cfg(not(unix))]
@@ -12,6 +13,7 @@ mod native;
 mod record;
 #[cfg(unix)]
 mod supervisor;
+mod url;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
@@ -26,6 +28,7 @@ use crate::{
     Kind,
     checkout::Checkout,
     error::{Error, ErrorKind},
+    lock,
     report::{Event, Reporter},
     settings::{Pin, PostgresSettings},
 };
@@ -188,11 +191,15 @@ pub(crate) struct Taken {
 
 /// Takes the first rung that works, or the one that the user insists on.
 pub(crate) async fn take(scope: &Scope<'_>) -> Result<Taken, Error> {
-    let record = record::read(scope.checkout, scope.namespace, scope.kind)?;
-    if let Some(record) = &record
-        && let Some((server, connection)) = join(scope, record).await?
-    {
-        let used = used(&server, &connection, record.why_not_above.clone());
+    if let Some(Pin::Url { url, origin }) = &scope.settings.pinned {
+        let (server, connection) = match url::take(url, origin).await {
+            Ok(taken) => taken,
+            Err(Refusal::Failed(error)) => return Err(error),
+            Err(Refusal::Unavailable(reason)) => {
+                return Err(nothing_works(scope, &[Rung::Url], &[reason]));
+            }
+        };
+        let used = used(&server, &connection, Vec::new());
         scope.reporter.report(Event::Chosen { line: &used.line() });
         return Ok(Taken {
             server,
@@ -200,6 +207,23 @@ pub(crate) async fn take(scope: &Scope<'_>) -> Result<Taken, Error> {
             used,
         });
     }
+    if let Some(taken) = join(scope).await? {
+        return Ok(taken);
+    }
+    let path = scope.folder().join(format!("{}.lock", scope.kind.stem()));
+    let cause = "another process of this checkout that is starting PostgreSQL";
+    let lock = lock::take(&path, cause, scope.reporter).await?;
+    let taken = match join(scope).await? {
+        Some(taken) => Ok(taken),
+        None => climb(scope).await,
+    };
+    drop(lock);
+    taken
+}
+
+/// Tries the rungs; the caller holds the start lock.
+async fn climb(scope: &Scope<'_>) -> Result<Taken, Error> {
+    let record = record::read(scope.checkout, scope.namespace, scope.kind)?;
     let rungs: &[Rung] = match &scope.settings.pinned {
         None => &[Rung::Docker, Rung::Native, Rung::Managed],
         Some(Pin::Url { .. }) => &[Rung::Url],
@@ -209,7 +233,7 @@ pub(crate) async fn take(scope: &Scope<'_>) -> Result<Taken, Error> {
     };
     let mut reasons: Vec<String> = Vec::new();
     for rung in rungs {
-        match take_rung(scope, *rung).await {
+        match take_rung(scope, *rung, record.as_ref()).await {
             Ok((server, connection)) => {
                 return finish(scope, server, connection, reasons, record.as_ref());
             }
@@ -268,30 +292,49 @@ fn used(server: &Server, connection: &PgConnection, why_not_above: Vec<String>) 
 }
 
 /// The warm start: the server of the last start, when it still is what the settings ask for and answers.
-async fn join(scope: &Scope<'_>, record: &Record) -> Result<Option<(Server, PgConnection)>, Error> {
+async fn join(scope: &Scope<'_>) -> Result<Option<Taken>, Error> {
+    let Some(record) = record::read(scope.checkout, scope.namespace, scope.kind)? else {
+        return Ok(None);
+    };
     let is_wanted = match &scope.settings.pinned {
-        None => record.rung != Rung::Url,
+        None => true,
         Some(Pin::Url { .. }) => false,
         Some(Pin::Docker) => record.rung == Rung::Docker,
         Some(Pin::Native) => record.rung == Rung::Native,
         Some(Pin::Managed) => record.rung == Rung::Managed,
     };
-    if !is_wanted || !binaries::matches(&record.version, scope.settings.version.as_deref()) {
+    if !is_wanted {
         return Ok(None);
     }
-    match record.rung {
-        Rung::Url => Ok(None),
-        Rung::Docker => Ok(None),
-        Rung::Native | Rung::Managed => native::join(scope, record).await,
-    }
+    let joined = match record.rung {
+        Rung::Url => None,
+        Rung::Docker => docker::join(scope, &record).await?,
+        Rung::Native | Rung::Managed
+            if !binaries::matches(&record.version, scope.settings.version.as_deref()) =>
+        {
+            None
+        }
+        Rung::Native | Rung::Managed => native::join(scope, &record).await?,
+    };
+    Ok(joined.map(|(server, connection)| {
+        let used = used(&server, &connection, record.why_not_above);
+        scope.reporter.report(Event::Chosen { line: &used.line() });
+        Taken {
+            server,
+            connection,
+            used,
+        }
+    }))
 }
 
-async fn take_rung(scope: &Scope<'_>, rung: Rung) -> Result<(Server, PgConnection), Refusal> {
+async fn take_rung(
+    scope: &Scope<'_>,
+    rung: Rung,
+    record: Option<&Record>,
+) -> Result<(Server, PgConnection), Refusal> {
     match rung {
-        Rung::Url => Err(Refusal::Unavailable("not yet".to_owned())),
-        Rung::Docker => Err(Refusal::Unavailable(
-            "Docker is not supported yet".to_owned(),
-        )),
+        Rung::Url => Err(Refusal::Unavailable("no URL is given".to_owned())),
+        Rung::Docker => docker::take(scope, record).await,
         Rung::Native => {
             let found = binaries::find(scope.settings.version.as_deref())
                 .await
@@ -300,6 +343,21 @@ async fn take_rung(scope: &Scope<'_>, rung: Rung) -> Result<(Server, PgConnectio
         }
         Rung::Managed => Err(Refusal::Unavailable("no managed PostgreSQL yet".to_owned())),
     }
+}
+
+/// The line of a PostgreSQL program's output that says what is wrong.
+fn first_problem(text: &str) -> String {
+    let line = text
+        .lines()
+        .find(|line| line.contains("FATAL:") || line.contains("PANIC:") || line.contains("error:"))
+        .or_else(|| text.lines().rfind(|line| !line.trim().is_empty()))
+        .unwrap_or("it says nothing");
+    let markers = ["FATAL:", "PANIC:", "error:"];
+    let start = markers
+        .iter()
+        .find_map(|it| Some(line.find(it)? + it.len()))
+        .unwrap_or_default();
+    line[start..].trim().to_owned()
 }
 
 /// The names that the declared databases have on the server.
@@ -365,4 +423,27 @@ fn nothing_works(scope: &Scope<'_>, rungs: &[Rung], reasons: &[String]) -> Error
          or `url` under [postgres] in underlay.toml",
     );
     Error::new(ErrorKind::NoPostgres, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_matters_is_found() {
+        for (text, expected) in [
+            ("", "it says nothing"),
+            (
+                "a\n2026 [1] FATAL:  data directory has wrong ownership\nHINT: b\n",
+                "data directory has wrong ownership",
+            ),
+            (
+                "initdb: error: invalid locale name \"x\"\n",
+                "invalid locale name \"x\"",
+            ),
+            ("sh: postgres: not found\n", "sh: postgres: not found"),
+        ] {
+            assert_eq!(first_problem(text), expected);
+        }
+    }
 }

@@ -4,9 +4,7 @@
 //! server alive is [`super::supervisor`]'s business, where binaries come from that of the callers.
 
 use std::{
-    env,
-    fs::{self, File, TryLockError},
-    io,
+    env, fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -47,8 +45,6 @@ struct Place {
     data: PathBuf,
     /// The server's log.
     log: PathBuf,
-    /// The lock that one starter at a time holds.
-    lock: PathBuf,
     /// Who runs the server, when not we ourselves.
     account: Option<Account>,
 }
@@ -88,12 +84,7 @@ pub(crate) async fn join(
         folder: run,
         port: PORT,
     };
-    match admin::connect(
-        &admin::options(&address, USER, "", "postgres"),
-        Duration::from_millis(500),
-    )
-    .await
-    {
+    match admin::connect_once(&admin::options(&address, USER, "", "postgres")).await {
         Ok(connection) => Ok(Some((
             server(record.rung, address, record.detail.clone(), guard),
             connection,
@@ -116,17 +107,15 @@ fn server(rung: Rung, address: Address, detail: String, guard: Guard) -> Server 
     }
 }
 
-/// Joins or starts the server of this namespace, creating its cluster first where there is none.
+/// Joins or starts the server of this namespace, creating its cluster first where there is none; the caller holds the
+/// start lock.
 pub(crate) async fn take(
     scope: &Scope<'_>,
     rung: Rung,
     candidates: &[Binaries],
 ) -> Result<(Server, PgConnection), Refusal> {
     let place = prepare(scope).await?;
-    let lock = lock(scope, &place.lock).await?;
-    let started = start_or_join(scope, &place, rung, candidates).await;
-    drop(lock);
-    started
+    start_or_join(scope, &place, rung, candidates).await
 }
 
 async fn start_or_join(
@@ -247,7 +236,6 @@ async fn prepare(scope: &Scope<'_>) -> Result<Place, Error> {
         run,
         data,
         log: state.join(format!("{}.log", scope.kind.stem())),
-        lock: state.join(format!("{}.lock", scope.kind.stem())),
         account,
     })
 }
@@ -337,32 +325,6 @@ fn private_folder(path: &Path, uid: u32, account: Option<&Account>) -> Result<()
         }
         Err(error) => Err(Error::state("create", path, &error)),
     }
-}
-
-/// Takes the lock that one starter at a time holds; the kernel gives it back when a process dies.
-async fn lock(scope: &Scope<'_>, path: &Path) -> Result<File, Error> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(|error| Error::state("open", path, &error))?;
-    let attempts = async {
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(()),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(5)).await,
-                Err(TryLockError::Error(error)) => return Err(Error::state("lock", path, &error)),
-            }
-        }
-    };
-    waiting(
-        scope.reporter,
-        "another process of this checkout that is starting PostgreSQL",
-        attempts,
-    )
-    .await?;
-    Ok(file)
 }
 
 /// Ends a server without supervisor, and removes a `postmaster.pid` that belongs to nobody.
@@ -487,7 +449,7 @@ async fn initialize(scope: &Scope<'_>, place: &Place, binaries: &Binaries) -> Re
             return fs::rename(&new, &place.data)
                 .map_err(|error| Error::state("create", &place.data, &error));
         }
-        problem = first_problem(&String::from_utf8_lossy(&output.stderr));
+        problem = super::first_problem(&String::from_utf8_lossy(&output.stderr));
         if !problem.contains("locale") {
             break;
         }
@@ -499,21 +461,6 @@ async fn initialize(scope: &Scope<'_>, place: &Place, binaries: &Binaries) -> Re
         binaries.program("initdb").display(),
         new.display()
     )))
-}
-
-/// The line of a PostgreSQL program's output that says what is wrong.
-fn first_problem(text: &str) -> String {
-    let line = text
-        .lines()
-        .find(|line| line.contains("FATAL:") || line.contains("PANIC:") || line.contains("error:"))
-        .or_else(|| text.lines().rfind(|line| !line.trim().is_empty()))
-        .unwrap_or("it says nothing");
-    let markers = ["FATAL:", "PANIC:", "error:"];
-    let start = markers
-        .iter()
-        .find_map(|it| Some(line.find(it)? + it.len()))
-        .unwrap_or_default();
-    line[start..].trim().to_owned()
 }
 
 /// Starts the server and waits until it takes connections.
@@ -540,7 +487,7 @@ async fn start(
                 return Err(native(format!(
                     "PostgreSQL {} does not start: {} (its log is {})",
                     binaries.version,
-                    first_problem(&text),
+                    super::first_problem(&text),
                     place.log.display()
                 )));
             }
@@ -618,23 +565,5 @@ mod tests {
             "{}",
             default.display()
         );
-    }
-
-    #[test]
-    fn the_line_that_matters_is_found() {
-        for (text, expected) in [
-            ("", "it says nothing"),
-            (
-                "a\n2026 [1] FATAL:  data directory has wrong ownership\nHINT: b\n",
-                "data directory has wrong ownership",
-            ),
-            (
-                "initdb: error: invalid locale name \"x\"\n",
-                "invalid locale name \"x\"",
-            ),
-            ("sh: postgres: not found\n", "sh: postgres: not found"),
-        ] {
-            assert_eq!(first_problem(text), expected);
-        }
     }
 }

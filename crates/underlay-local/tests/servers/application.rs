@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, ExitCode, Stdio},
     sync::{
         Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -22,6 +22,7 @@ use underlay_model::{
 /// A checkout in the temporary folder; removed at the end.
 pub(crate) struct Folder {
     pub(crate) checkout: Checkout,
+    pub(crate) uses_docker: AtomicBool,
 }
 
 impl Folder {
@@ -37,6 +38,7 @@ impl Folder {
         fs::write(root.join("Cargo.lock"), "").unwrap();
         Self {
             checkout: Checkout::find(&root).unwrap(),
+            uses_docker: AtomicBool::new(false),
         }
     }
 
@@ -56,6 +58,23 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        let label = format!("label=dev.underlay.checkout={}", self.checkout.id);
+        for (list, remove) in [
+            (
+                ["ps", "--all", "--quiet", "--filter", &label],
+                ["rm", "--force", "--volumes"].as_slice(),
+            ),
+            (
+                ["volume", "ls", "--quiet", "--filter", &label],
+                ["volume", "rm"].as_slice(),
+            ),
+        ] {
+            if self.uses_docker.load(Ordering::Relaxed) {
+                for id in output("docker", &list).split_whitespace() {
+                    output("docker", &[remove, &[id]].concat());
+                }
+            }
+        }
         // What cannot be removed is left to the system: a test's verdict does not depend on it.
         let _ = fs::remove_dir_all(&self.checkout.root);
         for parent in ["/dev/shm", "/var/tmp", "/tmp"] {
@@ -101,6 +120,7 @@ impl Start<'_> {
             "UNDERLAY_POSTGRES_BIN",
             "UNDERLAY_POSTGRES_URL",
             "UNDERLAY_NAMESPACE",
+            "DOCKER_HOST",
         ] {
             command.env_remove(name);
         }
@@ -147,7 +167,11 @@ impl Running {
     pub(crate) fn provisioned(mut self) -> Up {
         let answer = self.answer();
         if let Some(error) = answer.get("error") {
-            panic!("provisioning failed: {}", error.as_str().unwrap());
+            panic!(
+                "provisioning failed: {}\n{}",
+                error.as_str().unwrap(),
+                answer["events"]
+            );
         }
         Up {
             answer,
@@ -268,7 +292,11 @@ pub(crate) fn run(request: &str) -> ExitCode {
     let provisioned = match runtime.block_on(provision(&model, &checkout, &options, &recorder)) {
         Ok(provisioned) => provisioned,
         Err(errors) => {
-            println!("{}", json!({ "error": errors.to_string() }));
+            let events = recorder.0.lock().unwrap().clone();
+            println!(
+                "{}",
+                json!({ "error": errors.to_string(), "events": events })
+            );
             return ExitCode::FAILURE;
         }
     };

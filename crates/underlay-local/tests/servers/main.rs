@@ -3,9 +3,15 @@
 //! Every provisioning runs in a process of its own, this same program with `UNDERLAY_LOCAL_APPLICATION` set: so that
 //! it can be killed, and has its own environment. The suites know the servers; this file knows how they are started.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and talks through its output"
+)]
 
 mod application;
+mod docker;
+mod ladder;
 mod native;
 
 use std::process::ExitCode;
@@ -18,7 +24,9 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(ladder::trials());
     trials.extend(native::trials());
+    trials.extend(docker::trials());
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
