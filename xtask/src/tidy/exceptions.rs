@@ -28,9 +28,6 @@ pub(super) const UNSAFE: &[Exception] = &[
 pub(super) const PLANNED: &[Exception] = &[
     ("underlay-manifests", "a later issue"),
     ("underlay-dashboard", "a later issue"),
-    ("examples", "being written"),
-    ("migrations-example", "being written"),
-    ("shop", "being written"),
     (
         "docs/backends.md",
         "generated when backends declare capabilities",

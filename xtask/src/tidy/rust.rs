@@ -253,15 +253,17 @@ fn check_expansions(file: &File, tests: &Tests, found: &mut Vec<Violation>) {
         .into_iter()
         .filter(|body| !tests.contain(body.start))
     {
-        for at in paths_elsewhere(&file.code[body.clone()]) {
-            let what = "an expansion names something else than `::underlay::__private`; re-export it there (invariant 2)";
+        for (at, head) in paths_elsewhere(&file.code[body.clone()]) {
+            let what = format!(
+                "an expansion names `{head}`; name `::underlay::__private::{head}`, re-exported there (invariant 2)"
+            );
             found.push(Violation::new(&file.path, file.line(body.start + at), what));
         }
     }
 }
 
-/// The offsets of paths in an expansion that start at a crate's name, but not with `::underlay::__private`.
-fn paths_elsewhere(body: &str) -> Vec<usize> {
+/// The offsets and heads of paths in an expansion that start at a crate's name, but not with `::underlay::__private`.
+fn paths_elsewhere(body: &str) -> Vec<(usize, &str)> {
     let mut elsewhere = Vec::new();
     for (offset, word) in words(body) {
         let before = body[..offset].trim_end();
@@ -285,7 +287,7 @@ fn paths_elsewhere(body: &str) -> Vec<usize> {
             relative && is_head && FOREIGN_HEADS.contains(&word)
         };
         if wrong {
-            elsewhere.push(offset);
+            elsewhere.push((offset, word));
         }
     }
     elsewhere
