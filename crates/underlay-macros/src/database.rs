@@ -1,0 +1,138 @@
+//! `#[database]` on `static ORDERS: Database;`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use underlay_model::model::{Database, Engine, Migration};
+use underlay_model::{Declaration, name};
+
+use crate::errors::Errors;
+use crate::expansion::{Expansion, Registration};
+use crate::fragment::{Holes, plain};
+use crate::marker::marker;
+use crate::migrations::{self, File};
+use crate::options::{Grammar, Options};
+use crate::source::source;
+use crate::static_item::{StaticItem, cfgs, spanned_as};
+
+static GRAMMAR: Grammar = Grammar {
+    attribute: "database",
+    target: "",
+    name: true,
+    keys: &["migrations"],
+};
+
+struct Args {
+    name: String,
+    migrations_dir: Option<String>,
+    migrations: Vec<File>,
+}
+
+pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let item = match StaticItem::parse("database", "Database", item, &mut errors) {
+        Ok(item) => item,
+        Err(as_written) => return as_written,
+    };
+    let args = parse(&item, options, &mut errors);
+    expand(&item, &args, &errors)
+}
+
+fn parse(item: &StaticItem, options: TokenStream, errors: &mut Errors) -> Args {
+    let options = Options::parse(&GRAMMAR, options, errors);
+    let dir = options.text("migrations", "migrations", errors);
+    Args {
+        name: options.checked_name(
+            &item.ident,
+            item.kebab_name(),
+            name::check_snake_or_kebab,
+            errors,
+        ),
+        migrations: dir
+            .as_ref()
+            .map(|dir| migrations::read(dir, errors))
+            .unwrap_or_default(),
+        migrations_dir: dir.map(|it| it.value()),
+    }
+}
+
+fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
+    let StaticItem {
+        attrs,
+        vis,
+        ident,
+        ty,
+    } = item;
+    let Args {
+        name,
+        migrations_dir,
+        migrations,
+    } = args;
+    let handle = spanned_as(
+        ty,
+        quote!(<#ty as ::underlay::__private::DatabaseStatic>::Handle),
+    );
+    let marker = marker(item);
+    let cfgs = cfgs(attrs);
+    let embedded = migrations.iter().map(
+        |File {
+             number,
+             description,
+             path,
+             ..
+         }| {
+            quote! {
+                ::underlay::__private::EmbeddedMigration {
+                    number: #number,
+                    description: #description,
+                    sql: ::core::include_str!(#path),
+                }
+            }
+        },
+    );
+    let items = quote! {
+        #(#attrs)*
+        #vis static #ident: #ty = <#handle>::__new(#name, &[#(#embedded),*]);
+        #marker
+        #(#cfgs)*
+        impl ::underlay::__private::DeclaredDatabase for #ident {
+            const NAME: &'static ::core::primitive::str = #name;
+
+            fn database() -> &'static ::underlay::__private::Database {
+                &#ident
+            }
+        }
+    };
+    let registration = errors.is_empty().then(|| {
+        let mut holes = Holes::default();
+        let migrations = migrations.iter().map(|file| Migration {
+            number: file.number,
+            description: plain(&file.description),
+            checksum: file.checksum.clone(),
+        });
+        let declaration = Declaration::Database(Database {
+            name: name.clone(),
+            engine: Engine::Postgres,
+            migrations: migrations.collect(),
+            migrations_dir: migrations_dir.as_deref().map(plain),
+            service: String::new(),
+            doc: item.doc(),
+            source: source(ident.span(), holes.module()),
+        });
+        Registration {
+            declaration,
+            holes,
+            item: quote!(Database(&#ident)),
+        }
+    });
+    let block = TokenStream::new();
+    Expansion {
+        attribute: "database",
+        keyword: "static",
+        ident,
+        attrs,
+        items,
+        block,
+        registration,
+    }
+    .into_tokens(errors)
+}

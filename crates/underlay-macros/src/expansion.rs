@@ -1,0 +1,100 @@
+//! What every declaration leaves beside its static or function: the module-level check, the fragment in the link
+//! section, and the element of the inventory.
+//!
+//! It does not know the kinds of declaration.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use syn::Attribute;
+use underlay_model::Declaration;
+
+use crate::errors::Errors;
+use crate::fragment::{self, Holes};
+use crate::module_level::ModuleLevel;
+use crate::{source, static_item};
+
+/// The expansion of one attribute.
+pub(crate) struct Expansion<'a> {
+    /// The attribute's name.
+    pub(crate) attribute: &'static str,
+    /// `static` or `fn`.
+    pub(crate) keyword: &'static str,
+    /// The static or function.
+    pub(crate) ident: &'a Ident,
+    /// Its attributes.
+    pub(crate) attrs: &'a [Attribute],
+    /// The item itself, and what stands beside it in the module. With attributes of its own.
+    pub(crate) items: TokenStream,
+    /// What stands in the hidden constant's block.
+    pub(crate) block: TokenStream,
+    /// What is registered; nothing if there are errors.
+    pub(crate) registration: Option<Registration>,
+}
+
+/// The declaration, for the model and for the inventory.
+pub(crate) struct Registration {
+    pub(crate) declaration: Declaration,
+    pub(crate) holes: Holes,
+    /// The `Item` of the inventory.
+    pub(crate) item: TokenStream,
+}
+
+impl Expansion<'_> {
+    /// All tokens, with the errors.
+    pub(crate) fn into_tokens(self, errors: &Errors) -> TokenStream {
+        let Self {
+            attribute,
+            keyword,
+            ident,
+            attrs,
+            items,
+            block,
+            registration,
+        } = self;
+        let cfgs = static_item::cfgs(attrs);
+        let what = format!("`#[{attribute}] {keyword} {ident}`");
+        let ModuleLevel { marker, check } = ModuleLevel::new(ident, &what);
+        let errors = errors.to_compile_errors();
+        let registration = registration.map(Registration::into_tokens);
+        // Named, so that it may also stand in an `impl`, where the check inside it then says what is wrong.
+        let (_, line, column) = source::place(ident.span());
+        let constant = format_ident!("__UNDERLAY_{}_{}_{}", ident, line, column);
+        quote! {
+            #errors
+            #items
+            #(#cfgs)*
+            #marker
+            #(#cfgs)*
+            #[doc(hidden)]
+            #[allow(dead_code, non_upper_case_globals)]
+            const #constant: () = {
+                #check
+                #block
+                #registration
+            };
+        }
+    }
+}
+
+impl Registration {
+    fn into_tokens(self) -> TokenStream {
+        let parts = fragment::parts(&self.declaration, &self.holes);
+        let item = self.item;
+        quote! {
+            const __PARTS: &[&::core::primitive::str] = &[#(#parts),*];
+
+            #[used]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
+            #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
+            static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(__PARTS)] =
+                ::underlay::__private::fragment(__PARTS);
+
+            #[::underlay::__private::linkme::distributed_slice(::underlay::__private::DECLARATIONS)]
+            #[linkme(crate = ::underlay::__private::linkme)]
+            static __DECLARATION: ::underlay::__private::Declaration = ::underlay::__private::Declaration {
+                fragment: &__FRAGMENT,
+                item: ::underlay::__private::Item::#item,
+            };
+        }
+    }
+}

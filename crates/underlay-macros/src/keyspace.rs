@@ -1,0 +1,164 @@
+//! `#[keyspace]` on `static REQUESTS: IntKeyspace<ResourceKey>;`.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{LitStr, Path};
+use underlay_model::key_pattern::KeyPattern;
+use underlay_model::model::Keyspace;
+use underlay_model::{Declaration, duration};
+
+use crate::errors::Errors;
+use crate::expansion::{Expansion, Registration};
+use crate::fragment::{Holes, plain};
+use crate::options::{Grammar, Options};
+use crate::source::source;
+use crate::static_item::{StaticItem, cfgs, spanned_as, type_arguments};
+use crate::type_text::type_text;
+
+static GRAMMAR: Grammar = Grammar {
+    attribute: "keyspace",
+    target: "the cache cluster's static",
+    name: true,
+    keys: &["expiry"],
+};
+
+struct Args {
+    cluster: Option<Path>,
+    pattern: Option<(LitStr, KeyPattern)>,
+    expiry: Option<std::time::Duration>,
+}
+
+pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let item = match StaticItem::parse("keyspace", "StringKeyspace<K>", item, &mut errors) {
+        Ok(item) => item,
+        Err(as_written) => return as_written,
+    };
+    let args = parse(options, &mut errors);
+    expand(&item, &args, &errors)
+}
+
+fn parse(options: TokenStream, errors: &mut Errors) -> Args {
+    let options = Options::parse(&GRAMMAR, options, errors);
+    let pattern = options
+        .name
+        .as_ref()
+        .and_then(|text| match KeyPattern::parse(&text.value()) {
+            Ok(pattern) => Some((text.clone(), pattern)),
+            Err(problem) => {
+                errors.push(text, problem);
+                None
+            }
+        });
+    if let (None, Some(cluster)) = (&options.name, &options.target) {
+        errors.push(cluster, "the key pattern is missing: write one such as `\"requests/:user_id\"` after the cluster");
+    }
+    let expiry = crate::options::duration(
+        &options,
+        "expiry",
+        "10s",
+        std::time::Duration::from_millis(1),
+        errors,
+    );
+    Args {
+        cluster: options.target,
+        pattern,
+        expiry,
+    }
+}
+
+fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
+    let StaticItem {
+        attrs,
+        vis,
+        ident,
+        ty,
+    } = item;
+    let Args {
+        cluster,
+        pattern,
+        expiry,
+    } = args;
+    let as_keyspace = spanned_as(ty, quote!(<#ty as ::underlay::__private::KeyspaceStatic>));
+    let place = format_ident!("__UNDERLAY_PLACE_{}", ident);
+    let cfgs = cfgs(attrs);
+    let cluster_fn = match cluster {
+        Some(cluster) => {
+            let as_cache = spanned_as(
+                cluster,
+                quote!(<#cluster as ::underlay::__private::DeclaredCache>),
+            );
+            quote!(#as_cache::cache)
+        }
+        None => quote!(|| ::core::unreachable!()),
+    };
+    let pattern_text = pattern
+        .as_ref()
+        .map(|(text, _)| text.value())
+        .unwrap_or_default();
+    let expiry_expr = match expiry.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)) {
+        Some(millis) => {
+            quote!(::core::option::Option::Some(::core::time::Duration::from_millis(#millis)))
+        }
+        None => quote!(::core::option::Option::None),
+    };
+    let items = quote! {
+        #(#cfgs)*
+        #[doc(hidden)]
+        static #place: ::underlay::__private::Place =
+            ::underlay::__private::Place::__new(#cluster_fn, #pattern_text);
+        #(#attrs)*
+        #vis static #ident: #ty = <#as_keyspace::Handle>::__new(&#place, #expiry_expr);
+    };
+    let key = |what| quote!(<#as_keyspace::Key as ::underlay::__private::CacheKey>::#what);
+    let check = pattern.as_ref().map(|(text, pattern)| {
+        let parameters: Vec<_> = pattern.parameters().collect();
+        let fields = key(quote!(FIELDS));
+        let call = quote_spanned! {text.span()=>
+            ::underlay::__private::check_key_pattern(&[#(#parameters),*], #fields)
+        };
+        quote!(const _: () = #call;)
+    });
+    let registration = cluster
+        .as_ref()
+        .filter(|_| errors.is_empty())
+        .map(|cluster| {
+            let mut holes = Holes::default();
+            let as_cache = spanned_as(
+                cluster,
+                quote!(<#cluster as ::underlay::__private::DeclaredCache>),
+            );
+            let declaration = Declaration::Keyspace(Keyspace {
+                name: item.kebab_name(),
+                cache: holes.text(quote!(#as_cache::NAME)),
+                pattern: pattern_text.clone(),
+                key: plain(
+                    &type_arguments(ty)
+                        .first()
+                        .map_or_else(|| type_text(ty), |it| type_text(it)),
+                ),
+                key_fields: holes.list(key(quote!(FIELDS_JSON))),
+                value: plain(&type_text(ty)),
+                expiry: expiry.map(duration::format),
+                service: String::new(),
+                doc: item.doc(),
+                source: source(ident.span(), holes.module()),
+            });
+            Registration {
+                declaration,
+                holes,
+                item: quote!(Described),
+            }
+        });
+    let block = check.unwrap_or_default();
+    Expansion {
+        attribute: "keyspace",
+        keyword: "static",
+        ident,
+        attrs,
+        items,
+        block,
+        registration,
+    }
+    .into_tokens(errors)
+}

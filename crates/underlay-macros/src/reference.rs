@@ -1,0 +1,281 @@
+//! `#[reference]` on `static INVOICES: BucketRef<(Downloader, Lister)>;`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Path, Type};
+use underlay_model::Declaration;
+use underlay_model::model::{Reference, ResourceKind};
+
+use crate::errors::Errors;
+use crate::expansion::{Expansion, Registration};
+use crate::fragment::Holes;
+use crate::marker::marker;
+use crate::options::{Grammar, Options};
+use crate::source::source;
+use crate::static_item::{StaticItem, cfgs, last_segment, spanned_as, type_arguments};
+use crate::type_text::type_text;
+
+static GRAMMAR: Grammar = Grammar {
+    attribute: "reference",
+    target: "the resource's static",
+    name: false,
+    keys: &[],
+};
+
+struct Args {
+    target: Path,
+    kind: ResourceKind,
+    /// The types of the permissions.
+    permissions: Vec<Type>,
+}
+
+pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let item = match StaticItem::parse("reference", "BucketRef<P>", item, &mut errors) {
+        Ok(item) => item,
+        Err(as_written) => return as_written,
+    };
+    let args = parse(&item, options, &mut errors);
+    expand(&item, args.as_ref(), &errors)
+}
+
+fn parse(item: &StaticItem, options: TokenStream, errors: &mut Errors) -> Option<Args> {
+    let options = Options::parse(&GRAMMAR, options, errors);
+    let kind = kind(&item.ty, errors);
+    let permissions = kind.and_then(|kind| permissions(&item.ty, kind, errors));
+    Some(Args {
+        target: options.target?,
+        kind: kind?,
+        permissions: permissions?,
+    })
+}
+
+fn kind(ty: &Type, errors: &mut Errors) -> Option<ResourceKind> {
+    let name = last_segment(ty)
+        .map(|it| it.ident.to_string())
+        .unwrap_or_default();
+    let kind = match name.as_str() {
+        "TopicRef" => ResourceKind::Topic,
+        "BucketRef" => ResourceKind::Bucket,
+        "DatabaseRef" => ResourceKind::Database,
+        "CacheRef" => ResourceKind::Cache,
+        _ => {
+            errors.push(
+                ty,
+                format!(
+                    "`#[reference]` needs a static of type `TopicRef<T, P>`, `BucketRef<P>`, `DatabaseRef<P>` or \
+                     `CacheRef<P>`, found `{}`",
+                    type_text(ty)
+                ),
+            );
+            return None;
+        }
+    };
+    Some(kind)
+}
+
+fn permissions(ty: &Type, kind: ResourceKind, errors: &mut Errors) -> Option<Vec<Type>> {
+    let arguments = type_arguments(ty);
+    let (index, example, known): (_, _, &[&str]) = match kind {
+        ResourceKind::Topic => (1, "TopicRef<T, Publisher>", &["Publisher"]),
+        ResourceKind::Bucket => (
+            0,
+            "BucketRef<(Downloader, Lister)>",
+            &[
+                "Uploader",
+                "SignedUploader",
+                "Downloader",
+                "SignedDownloader",
+                "Attrser",
+                "Lister",
+                "Remover",
+                "PublicUrler",
+                "ReadWrite",
+            ],
+        ),
+        ResourceKind::Database => (0, "DatabaseRef<ReadOnly>", &["ReadOnly", "ReadWrite"]),
+        ResourceKind::Cache => (0, "CacheRef<ReadWrite>", &["ReadOnly", "ReadWrite"]),
+    };
+    let permissions: Vec<Type> = match arguments.get(index) {
+        Some(Type::Tuple(tuple)) => tuple.elems.iter().cloned().collect(),
+        Some(one) => vec![(*one).clone()],
+        None if kind == ResourceKind::Topic && arguments.len() == 1 => {
+            vec![syn::parse_quote!(::underlay::__private::Publisher)]
+        }
+        None => {
+            errors.push(
+                ty,
+                format!("the permissions are missing: write them as in `{example}`"),
+            );
+            return None;
+        }
+    };
+    if permissions.is_empty() {
+        errors.push(
+            ty,
+            format!("a reference has at least one permission: write it as in `{example}`"),
+        );
+    }
+    let all = [
+        "Publisher",
+        "Uploader",
+        "SignedUploader",
+        "Downloader",
+        "SignedDownloader",
+        "Attrser",
+        "Lister",
+        "Remover",
+        "PublicUrler",
+        "ReadOnly",
+        "ReadWrite",
+    ];
+    let mut seen: Vec<String> = Vec::new();
+    for permission in &permissions {
+        let Some(name) = last_segment(permission).map(|it| it.ident.to_string()) else {
+            continue;
+        };
+        if all.contains(&name.as_str()) && !known.contains(&name.as_str()) {
+            let what = type_text(last_segment(ty).map(|it| &it.ident));
+            errors.push(
+                permission,
+                format!(
+                    "`{name}` is no permission of a `{what}`; there are `{}`",
+                    known.join("`, `")
+                ),
+            );
+        }
+        if seen.contains(&name) {
+            errors.push(
+                permission,
+                format!("the permission `{name}` is given twice"),
+            );
+        }
+        seen.push(name);
+    }
+    Some(permissions)
+}
+
+fn expand(item: &StaticItem, args: Option<&Args>, errors: &Errors) -> TokenStream {
+    let StaticItem {
+        attrs,
+        vis,
+        ident,
+        ty,
+    } = item;
+    let Some(Args {
+        target,
+        kind,
+        permissions,
+    }) = args
+    else {
+        // Without a kind there is no value to give; a static that is never read keeps the name known.
+        let errors = errors.to_compile_errors();
+        let cfgs = cfgs(attrs);
+        return quote! {
+            #errors
+            #(#cfgs)*
+            #[allow(dead_code)]
+            #vis static #ident: () = ();
+        };
+    };
+    let cfgs = cfgs(attrs);
+    let marker = marker(item);
+    let private = quote!(::underlay::__private);
+    let declared = |name: TokenStream| spanned_as(target, quote!(<#target as #private::#name>));
+    let (target_fn, target_name, impls) = match kind {
+        ResourceKind::Topic => {
+            let message = type_arguments(ty)
+                .first()
+                .map(|it| quote!(#it))
+                .unwrap_or_default();
+            let as_topic = declared(quote!(DeclaredTopic));
+            let carries = spanned_as(
+                type_arguments(ty).first(),
+                quote!(<#as_topic::Marker as #private::Carries<#message>>),
+            );
+            let impls = quote! {
+                #(#cfgs)*
+                impl #private::DeclaredTopic for #ident {
+                    const NAME: &'static ::core::primitive::str = #as_topic::NAME;
+                    type Marker = Self;
+                }
+                #(#cfgs)*
+                impl #private::Carries<#message> for #ident {
+                    fn topic() -> &'static #private::Topic<#message> {
+                        #carries::topic()
+                    }
+                }
+            };
+            (quote!(#carries::topic), quote!(#as_topic::NAME), impls)
+        }
+        ResourceKind::Bucket => {
+            let target = declared(quote!(DeclaredBucket));
+            (
+                quote!(#target::bucket),
+                quote!(#target::NAME),
+                TokenStream::new(),
+            )
+        }
+        ResourceKind::Database => {
+            let target = declared(quote!(DeclaredDatabase));
+            (
+                quote!(#target::database),
+                quote!(#target::NAME),
+                TokenStream::new(),
+            )
+        }
+        ResourceKind::Cache => {
+            let target = declared(quote!(DeclaredCache));
+            let impls = quote! {
+                #(#cfgs)*
+                impl #private::DeclaredCache for #ident {
+                    const NAME: &'static ::core::primitive::str = #target::NAME;
+
+                    fn cache() -> &'static #private::CacheCluster {
+                        #target::cache()
+                    }
+                }
+            };
+            (quote!(#target::cache), quote!(#target::NAME), impls)
+        }
+    };
+    let items = quote! {
+        #(#attrs)*
+        #vis static #ident: #ty = <#ty>::__new(#target_fn);
+        #marker
+        #impls
+    };
+    let registration = errors.is_empty().then(|| {
+        let mut holes = Holes::default();
+        let permissions = permissions.iter().map(|ty| {
+            let name = spanned_as(ty, quote!(<#ty as #private::Permission>::NAME));
+            holes.text(name)
+        });
+        let permissions = permissions.collect();
+        let declaration = Declaration::Reference(Reference {
+            name: item.kebab_name(),
+            kind: *kind,
+            resource: holes.text(target_name),
+            permissions,
+            service: String::new(),
+            doc: item.doc(),
+            source: source(ident.span(), holes.module()),
+        });
+        Registration {
+            declaration,
+            holes,
+            item: quote!(Described),
+        }
+    });
+    let block = TokenStream::new();
+    Expansion {
+        attribute: "reference",
+        keyword: "static",
+        ident,
+        attrs,
+        items,
+        block,
+        registration,
+    }
+    .into_tokens(errors)
+}
