@@ -244,7 +244,7 @@ fn all_problems_at_once() {
         }"#,
         &[
             "metadata.env_type: `prod` is not a supported environment type; supported are `production`, \
-             `development`, `ephemeral`, `test`",
+             `development`, `ephemeral`, `test`; did you mean `production`?",
             "metadata.cloud: the environment variable does not hold a supported cloud; supported are `aws`, `gcp`, \
              `azure`, `encore`, `local`",
             "auth[0].type: is missing; it is one of `key`",
