@@ -1,8 +1,13 @@
 //! The command line: the subcommands, and the arguments that several of them share. Does nothing itself.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
+use underlay_local::Checkout;
 
 use crate::{command, failure::Failure, output::Output};
 
@@ -32,6 +37,9 @@ pub(crate) enum Command {
     Model(command::model::Arguments),
     Check(command::check::Arguments),
     Build(command::build::Arguments),
+    Up(command::up::Arguments),
+    Exec(command::exec::Arguments),
+    Namespace(command::namespace::Arguments),
 }
 
 impl Command {
@@ -40,6 +48,9 @@ impl Command {
             Self::Model(arguments) => command::model::run(arguments, output),
             Self::Check(arguments) => command::check::run(arguments, output),
             Self::Build(arguments) => command::build::run(arguments, output),
+            Self::Up(arguments) => command::up::run(arguments, output),
+            Self::Exec(arguments) => command::exec::run(arguments, output),
+            Self::Namespace(arguments) => command::namespace::run(arguments, output),
         }
     }
 }
@@ -56,7 +67,40 @@ pub(crate) struct Selection {
     /// The workspace's Cargo.toml.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest_path: Option<PathBuf>,
+}
+
+/// Arguments that are handed to `cargo build`.
+#[derive(Args, Default)]
+pub(crate) struct CargoArguments {
     /// What cargo is told besides, such as `--features x` or `--locked`.
     #[arg(last = true, value_name = "CARGO ARGUMENTS")]
     pub(crate) cargo: Vec<OsString>,
+}
+
+/// Which checkout's state is meant.
+#[derive(Args)]
+pub(crate) struct CheckoutArguments {
+    /// The workspace's Cargo.toml, or any file or folder in the checkout; absent: the current folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest_path: Option<PathBuf>,
+}
+
+impl CheckoutArguments {
+    /// The checkout that is meant.
+    ///
+    /// # Errors
+    ///
+    /// When the folder does not exist.
+    pub(crate) fn find(&self) -> Result<Checkout, Failure> {
+        let folder = match &self.manifest_path {
+            Some(path) if path.is_dir() => path.clone(),
+            Some(path) => path
+                .parent()
+                .filter(|it| !it.as_os_str().is_empty())
+                .unwrap_or(Path::new("."))
+                .to_owned(),
+            None => PathBuf::from("."),
+        };
+        Ok(Checkout::find(&folder)?)
+    }
 }

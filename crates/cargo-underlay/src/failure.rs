@@ -61,6 +61,24 @@ impl Failure {
     }
 }
 
+impl From<underlay_local::Error> for Failure {
+    fn from(error: underlay_local::Error) -> Self {
+        Self::error(error.to_string())
+    }
+}
+
+impl From<underlay_local::Errors> for Failure {
+    fn from(errors: underlay_local::Errors) -> Self {
+        Self::problems(
+            errors
+                .0
+                .iter()
+                .map(|error| Problem::error(error.to_string(), []))
+                .collect(),
+        )
+    }
+}
+
 /// The text of an operating system error, without `(os error 2)`.
 pub(crate) fn os_text(error: &std::io::Error) -> String {
     let text = error.to_string();

@@ -8,7 +8,11 @@ mod command;
 mod compile;
 mod examination;
 mod failure;
+mod file;
 mod output;
+mod progress;
+mod session;
+mod signal;
 mod unlinked;
 mod workspace;
 

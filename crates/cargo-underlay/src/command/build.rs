@@ -3,12 +3,13 @@
 use std::{fs, io, process::ExitCode};
 
 use crate::{
-    arguments::Selection,
-    command::{check::has_errors, model},
+    arguments::{CargoArguments, Selection},
+    command::check::has_errors,
     compile::Profile,
     examination::Examination,
     failure::Failure,
-    output::{Output, entries},
+    file::{self, Access},
+    output::{Output, entries, pretty},
     workspace::Workspace,
 };
 
@@ -17,6 +18,8 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    cargo: CargoArguments,
 }
 
 pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Failure> {
@@ -29,7 +32,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Fai
         &workspace,
         binary,
         Profile::Release,
-        &selection.cargo,
+        &arguments.cargo.cargo,
         output,
     )?;
     if has_errors(&examination.problems) {
@@ -42,7 +45,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Fai
         };
     }
     fs::create_dir_all(&folder).map_err(|error| Failure::io("create", &folder, &error))?;
-    model::write(&file, &examination.model)?;
+    file::write(&file, &pretty(&examination.model), Access::Everybody)?;
     if output.is_json() {
         output.document(&serde_json::json!({
             "binary": examination.executable,

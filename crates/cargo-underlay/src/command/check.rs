@@ -1,11 +1,11 @@
 //! `cargo underlay check`: everything that is wrong with what the workspace's binaries declare.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use underlay_model::{Problem, Severity};
 
 use crate::{
-    arguments::Selection,
+    arguments::{CargoArguments, Selection},
     binary::{self, Content},
     compile::{Compilation, Profile},
     examination::Examination,
@@ -20,6 +20,8 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    cargo: CargoArguments,
 }
 
 pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Failure> {
@@ -28,15 +30,20 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Fai
     let binaries = workspace.binaries(selection)?;
     let mut problems = Vec::new();
     for binary in &binaries {
-        let examination =
-            Examination::of(&workspace, *binary, Profile::Dev, &selection.cargo, output)?;
+        let examination = Examination::of(
+            &workspace,
+            *binary,
+            Profile::Dev,
+            &arguments.cargo.cargo,
+            output,
+        )?;
         for problem in examination.problems {
             if !problems.contains(&problem) {
                 problems.push(problem);
             }
         }
     }
-    problems.extend(unused(&workspace, selection)?);
+    problems.extend(unused(&workspace, &arguments.cargo.cargo)?);
     if output.is_json() {
         output.problem_list(&problems);
     } else {
@@ -55,13 +62,13 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Fai
 }
 
 /// Warnings for the members that declare something in vain.
-fn unused(workspace: &Workspace, selection: &Selection) -> Result<Vec<Problem>, Failure> {
+fn unused(workspace: &Workspace, cargo: &[OsString]) -> Result<Vec<Problem>, Failure> {
     let libraries = workspace.unused_libraries();
     if libraries.is_empty() {
         return Ok(Vec::new());
     }
     let packages: Vec<_> = libraries.iter().map(|it| it.package).collect();
-    let compilation = Compilation::readable_libraries(workspace, &packages, &selection.cargo)?;
+    let compilation = Compilation::readable_libraries(workspace, &packages, cargo)?;
     let mut problems = Vec::new();
     for library in libraries {
         for path in compilation.libraries(&library.package.id, library.target) {

@@ -1,7 +1,7 @@
 //! `cargo underlay model`: what a binary declares, read from its file.
 
 use std::{
-    fs,
+    ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -9,11 +9,12 @@ use std::{
 use underlay_model::Model;
 
 use crate::{
-    arguments::Selection,
+    arguments::{CargoArguments, Selection},
     binary::{self, Content},
     compile::{Compilation, Profile},
     examination::{bitcode_executable, fallback},
     failure::Failure,
+    file::{self, Access},
     output::{Output, pretty},
     workspace::Workspace,
 };
@@ -32,16 +33,23 @@ pub(crate) struct Arguments {
     output: Option<PathBuf>,
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    cargo: CargoArguments,
 }
 
 pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Failure> {
     let path = match arguments.binary {
         Some(path) => path,
-        None => build(&arguments.selection, arguments.release)?,
+        None => build(
+            &Workspace::load(&arguments.selection)?,
+            &arguments.selection,
+            arguments.release,
+            &arguments.cargo.cargo,
+        )?,
     };
     let model = read(&path)?;
     match &arguments.output {
-        Some(file) => write(file, &model)?,
+        Some(file) => file::write(file, &pretty(&model), Access::Everybody)?,
         None => output.document(&model),
     }
     if let (Some(file), true) = (&arguments.output, output.is_json()) {
@@ -50,15 +58,24 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
-fn build(selection: &Selection, release: bool) -> Result<PathBuf, Failure> {
-    let workspace = Workspace::load(selection)?;
+/// Builds the binary that is meant, and says where it is.
+///
+/// # Errors
+///
+/// When no single binary is meant, or it cannot be built.
+pub(crate) fn build(
+    workspace: &Workspace,
+    selection: &Selection,
+    release: bool,
+    cargo: &[OsString],
+) -> Result<PathBuf, Failure> {
     let binary = workspace.binary(selection)?;
     let profile = if release {
         Profile::Release
     } else {
         Profile::Dev
     };
-    Compilation::binary(&workspace, binary, profile, &selection.cargo)?.executable(binary)
+    Compilation::binary(workspace, binary, profile, cargo)?.executable(binary)
 }
 
 /// Reads the model of a binary that declares something.
@@ -76,22 +93,4 @@ pub(crate) fn read(path: &Path) -> Result<Model, Failure> {
         ))),
         Content::Bitcode => Err(bitcode_executable(path)),
     }
-}
-
-/// Writes a model to a file, whole or not at all.
-///
-/// # Errors
-///
-/// When the file cannot be written.
-pub(crate) fn write(path: &Path, model: &Model) -> Result<(), Failure> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let temporary = PathBuf::from(name);
-    fs::write(&temporary, format!("{}\n", pretty(model)))
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(|error| {
-            // It may not exist; the error that counts is the first.
-            let _ = fs::remove_file(&temporary);
-            Failure::io("write", path, &error)
-        })
 }

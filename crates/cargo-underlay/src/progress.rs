@@ -1,0 +1,42 @@
+//! What the provisioner tells, as lines on standard error.
+
+use std::{
+    collections::HashSet,
+    io::Write,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use underlay_local::{Event, Reporter};
+
+/// Shows events to people.
+#[derive(Default)]
+pub(crate) struct Lines {
+    /// What is in progress and has been told.
+    told: Mutex<HashSet<String>>,
+}
+
+impl Reporter for Lines {
+    fn report(&self, event: Event<'_>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = match event {
+            Event::Chosen { line } => line.to_owned(),
+            Event::Notice { message } => message.to_owned(),
+            Event::Progress { what, .. } if told.insert(what.to_owned()) => format!("{what} …"),
+            Event::ProgressEnd { what } => {
+                told.remove(what);
+                return;
+            }
+            Event::Waiting { cause, elapsed } if is_worth_a_line(elapsed) => {
+                format!("waiting for {} s: {cause}", elapsed.as_secs())
+            }
+            _ => return,
+        };
+        let _ = writeln!(anstream::stderr(), "{line}");
+    }
+}
+
+/// After a second, and then every ten.
+fn is_worth_a_line(elapsed: Duration) -> bool {
+    elapsed.as_secs() == 1 || elapsed.as_secs().is_multiple_of(10)
+}
