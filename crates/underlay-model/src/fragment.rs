@@ -1,7 +1,7 @@
 //! Fragments: the JSON of each declaration as constant bytes in a link section of the binary.
 //!
 //! A fragment is [`MAGIC`], the length of the JSON as four little-endian bytes, and the JSON of one
-//! [`Declaration`](crate::model::Declaration). Linkers may pad between fragments and reorder them, so a reader looks
+//! [`Declaration`]. Linkers may pad between fragments and reorder them, so a reader looks
 //! for the magic and trusts the length. Writing happens while compiling, hence the `const fn`s.
 //! This file does not know object file formats: `cargo-underlay` finds the section, [`parse_section`] reads it.
 

@@ -355,6 +355,59 @@ fn fields_that_stand_twice() {
     );
 }
 
+#[test]
+fn hosts() {
+    let config =
+        |host: &str| json!({ "sql_servers": [{ "host": host, "databases": {} }] }).to_string();
+    for right in [
+        "h",
+        "h:5432",
+        "10.0.0.3:1",
+        "/run/postgresql",
+        "/tmp:5433",
+        "[::1]:5432",
+        "[::1]",
+        "::1",
+        "a:1,b:2",
+    ] {
+        assert!(InfraConfig::read(&config(right), &env).is_ok(), "{right}");
+    }
+    for (host, expected) in [
+        ("", "must not be empty"),
+        (" ", "must not be empty"),
+        ("h:", "must have a port from 1 to 65535 after its `:`"),
+        ("h:0", "must have a port from 1 to 65535 after its `:`"),
+        ("h:65536", "must have a port from 1 to 65535 after its `:`"),
+        ("[::1]:x", "must have a port from 1 to 65535 after its `:`"),
+        ("a b", "must not hold a space"),
+        ("redis://h", "must be `host` or `host:port`, not a URL"),
+    ] {
+        wrong(
+            &config(host),
+            &[&format!("sql_servers[0].host: {expected}")],
+        );
+    }
+}
+
+#[test]
+fn resources_in_two_places() {
+    let server = json!({ "host": "h", "databases": { "a": { "username": "u", "password": "p" } } });
+    let broker = json!({ "type": "memory", "topics": { "b": {} } });
+    let store = json!({ "type": "disk", "path": "p", "buckets": { "c": { "name": "c" } } });
+    let document = json!({
+        "sql_servers": [server, server], "pubsub": [broker, broker], "object_storage": [store, store, store],
+    });
+    wrong(
+        &document.to_string(),
+        &[
+            "sql_servers[1].databases.a: the database `a` is already at `sql_servers[0].databases.a`; remove one",
+            "pubsub[1].topics.b: the topic `b` is already at `pubsub[0].topics.b`; remove one",
+            "object_storage[1].buckets.c: the bucket `c` is already at `object_storage[0].buckets.c`; remove one",
+            "object_storage[2].buckets.c: the bucket `c` is already at `object_storage[0].buckets.c`; remove one",
+        ],
+    );
+}
+
 /// Every value in the document and in the environment that may be secret is this one; no message shows it.
 #[test]
 fn no_message_shows_a_secret() {
