@@ -8,7 +8,7 @@ use crate::Result;
 mod linked;
 
 #[cfg(feature = "local")]
-pub(crate) use provisioned::{Guard, provision};
+pub(crate) use provisioned::{Guard, Log, checkout, provision};
 
 /// Without the feature there is nothing to keep alive.
 #[cfg(not(feature = "local"))]
@@ -86,7 +86,7 @@ mod provisioned {
     }
 
     /// The provisioner's events as log lines.
-    struct Log;
+    pub(crate) struct Log;
 
     impl Reporter for Log {
         fn report(&self, event: Event<'_>) {

@@ -71,6 +71,18 @@ pub(crate) async fn migrate(
     gather(migrated.await)
 }
 
+/// Applies all migrations of a database to one that was just created.
+///
+/// # Errors
+///
+/// Why they could not be applied.
+pub(crate) async fn migrate_fresh(database: &Database, options: &PgConnectOptions) -> Result<(), String> {
+    let mut connection = options.connect().await.map_err(|error| explain(&error, options))?;
+    let applied = database.migrator().run(&mut connection).await;
+    let _ = connection.close().await;
+    applied.map_err(|error| explain_migration(&error))
+}
+
 /// All values, or all problems.
 fn gather<T, C: FromIterator<T>>(results: Vec<Result<T, String>>) -> Result<C, Vec<String>> {
     let mut problems = Vec::new();

@@ -145,6 +145,7 @@ pub fn router() -> Result<Router> {
 #[doc(hidden)]
 #[track_caller]
 pub fn run<F: Future>(name: &'static str, body: impl FnOnce() -> F) -> F::Output {
+    crate::logs::install();
     let scope = Arc::new(Scope::default());
     let on_threads = Arc::clone(&scope);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -156,7 +157,7 @@ pub fn run<F: Future>(name: &'static str, body: impl FnOnce() -> F) -> F::Output
         .build()
         .expect("the system has threads for a runtime");
     let outer = Scope::enter(Some(scope));
-    let output = match runtime.block_on(prepare(name)) {
+    let output = match runtime.block_on(prepare()) {
         Ok(clones) => {
             let output = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body())));
             runtime.block_on(clones.remove());
@@ -164,7 +165,7 @@ pub fn run<F: Future>(name: &'static str, body: impl FnOnce() -> F) -> F::Output
         }
         Err(error) => {
             Scope::enter(outer);
-            panic!("the test's resources could not be had: {}", crate::error::chain(&error));
+            panic!("the resources of the test `{name}` could not be had: {}", crate::error::chain(&error));
         }
     };
     Scope::enter(outer);
@@ -173,10 +174,10 @@ pub fn run<F: Future>(name: &'static str, body: impl FnOnce() -> F) -> F::Output
 }
 
 /// Binds everything for one test.
-async fn prepare(name: &'static str) -> Result<host::Clones> {
+async fn prepare() -> Result<host::Clones> {
     let entries = Arc::new(inventory::entries().map_err(start::configuration)?);
     let model = Arc::new(inventory::model(&entries));
-    let (config, clones) = host::clone(name, &model, &entries).await?;
+    let (config, clones) = host::clone(&model, &entries).await?;
     let backends = bind::connect(&config, &model, "http://localhost").await.map_err(start::configuration)?;
     #[cfg(feature = "postgres")]
     let (backends, pools) = {

@@ -8,7 +8,7 @@ use crate::orders::{ORDER_PLACED, ORDERS, OrderPlaced};
 underlay::service!("files");
 
 #[bucket("invoices", versioned)]
-pub static INVOICES: Bucket;
+pub(crate) static INVOICES: Bucket;
 
 #[bucket("assets", public)]
 static ASSETS: Bucket;

@@ -11,28 +11,28 @@ use crate::sessions;
 underlay::service!("orders");
 
 #[database("orders", migrations = "../../migrations-example/orders")]
-pub static ORDERS: Database;
+pub(crate) static ORDERS: Database;
 
 /// An order was placed. Events of one customer arrive in order.
 #[derive(Debug, Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
-pub struct OrderPlaced {
+pub(crate) struct OrderPlaced {
     /// The order's id.
-    pub order_id: i64,
+    pub(crate) order_id: i64,
     /// Who placed it.
     #[message(attribute)]
-    pub customer: String,
+    pub(crate) customer: String,
     /// What was ordered.
-    pub item: String,
+    pub(crate) item: String,
     /// How many of it.
-    pub quantity: i32,
+    pub(crate) quantity: i32,
 }
 
 #[topic("order-placed", delivery = "at-least-once", ordered_by = customer)]
-pub static ORDER_PLACED: Topic<OrderPlaced>;
+pub(crate) static ORDER_PLACED: Topic<OrderPlaced>;
 
 /// What a customer sends to place an order.
 #[derive(Deserialize)]
-pub struct NewOrder {
+pub(crate) struct NewOrder {
     customer: String,
     item: String,
     quantity: i32,
@@ -40,7 +40,7 @@ pub struct NewOrder {
 
 /// An order as customers see it.
 #[derive(Debug, Serialize, FromRow)]
-pub struct Order {
+pub(crate) struct Order {
     id: i64,
     customer: String,
     item: String,

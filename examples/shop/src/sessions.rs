@@ -11,7 +11,7 @@ static SESSIONS: CacheCluster;
 
 /// Who a session belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
+pub(crate) struct Session {
     customer: String,
 }
 
@@ -20,7 +20,7 @@ static SESSION: StructKeyspace<String, Session>;
 
 /// Whose requests are counted, and on which route.
 #[derive(CacheKey)]
-pub struct Caller {
+pub(crate) struct Caller {
     customer: String,
     route: String,
 }
@@ -32,7 +32,7 @@ static REQUESTS: IntKeyspace<Caller>;
 const LIMIT: i64 = 10_000;
 
 /// Counts a request, and says whether the customer may send it.
-pub async fn within_limit(customer: &str, route: &str) -> underlay::Result<bool> {
+pub(crate) async fn within_limit(customer: &str, route: &str) -> underlay::Result<bool> {
     let caller = Caller { customer: customer.to_owned(), route: route.to_owned() };
     Ok(REQUESTS.increment(&caller, 1).await? <= LIMIT)
 }
