@@ -23,6 +23,7 @@
 //! |---|---|
 //! | `<temp>/underlay-<uid>-<10 digits>/` | the native server's socket, FIFO and script, per checkout, namespace and kind |
 //! | `/dev/shm/underlay-<uid>-<checkout>/` | test clusters; in the temporary folder where there is no room |
+//! | `$UNDERLAY_CACHE`, else the user's cache folder, in `underlay/postgres/<release>-<target>/` | downloaded server binaries |
 //! | `/var/tmp/underlay-0-<checkout>/` | clusters, when root may not run the server and the checkout is closed to others |
 
 mod checkout;
@@ -40,7 +41,7 @@ mod settings;
 pub use checkout::Checkout;
 pub use error::{Error, ErrorKind, Errors};
 pub use port::first_free_port;
-pub use postgres::{PostgresUsed, Rung};
+pub use postgres::{PostgresUsed, Rung, TestCluster, install_postgres};
 pub use provision::{Admin, Kind, Options, Phase, Provisioned, provision};
 pub use report::{Event, Reporter, Silent};
 pub use secrets::SECRETS_FILE;

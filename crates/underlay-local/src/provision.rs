@@ -93,6 +93,7 @@ pub struct Provisioned {
     pub missing_secrets: Vec<String>,
     /// What took how long.
     pub phases: Vec<Phase>,
+    pub(crate) checkout_id: String,
     #[cfg(unix)]
     _guard: Option<postgres::Guard>,
 }
@@ -107,6 +108,8 @@ pub struct Admin {
     /// Its password; empty where the socket's folder is the protection.
     pub password: SecretText,
     pub(crate) options: sqlx::postgres::PgConnectOptions,
+    /// Whether the server does without fsync, so that copying files is the fast way to clone a database.
+    pub(crate) is_ours: bool,
 }
 
 impl Admin {
@@ -184,6 +187,7 @@ pub async fn provision(
         admin: None,
         missing_secrets: secrets.missing,
         phases,
+        checkout_id: checkout.id.clone(),
         #[cfg(unix)]
         _guard: None,
     };
@@ -235,6 +239,7 @@ async fn add_postgres(
         user: taken.server.user.clone(),
         password: SecretText(taken.server.password.clone()),
         options: taken.server.options.clone(),
+        is_ours: taken.server.rung != postgres::Rung::Url,
     });
     provisioned.postgres = Some(taken.used);
     #[cfg(unix)]

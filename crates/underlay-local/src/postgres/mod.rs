@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod binaries;
 mod docker;
+mod managed;
 #[cfg(unix)]
 mod native;
 #[cfg(not(unix))]
@@ -13,6 +14,7 @@ mod native;
 mod record;
 #[cfg(unix)]
 mod supervisor;
+mod test_cluster;
 mod url;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
@@ -24,6 +26,7 @@ use underlay_model::{Model, infra::TlsConfig};
 use self::record::Record;
 #[cfg(unix)]
 pub(crate) use self::supervisor::Guard;
+pub use self::{managed::install_postgres, test_cluster::TestCluster};
 use crate::{
     Kind,
     checkout::Checkout,
@@ -341,7 +344,15 @@ async fn take_rung(
                 .map_err(Refusal::Unavailable)?;
             native::take(scope, Rung::Native, &found).await
         }
-        Rung::Managed => Err(Refusal::Unavailable("no managed PostgreSQL yet".to_owned())),
+        Rung::Managed if !native::IS_SUPPORTED => Err(Refusal::Unavailable(
+            "running PostgreSQL from binaries is not supported on this platform yet".to_owned(),
+        )),
+        Rung::Managed => {
+            let provided =
+                managed::provide(scope.settings.version.as_deref(), scope.reporter).await;
+            let binaries = provided.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+            native::take(scope, Rung::Managed, &[binaries]).await
+        }
     }
 }
 

@@ -28,6 +28,8 @@ use crate::{
     report::{Event, waiting},
 };
 
+/// Whether this platform has what the rung needs.
+pub(crate) const IS_SUPPORTED: bool = true;
 /// How long a server may take from its start to the first connection; a recovery after a crash is part of it.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a joined server may be unreachable before we look for the reason.

@@ -5,6 +5,9 @@ use sqlx::postgres::PgConnection;
 use super::{Refusal, Rung, Scope, Server, binaries::Binaries, record::Record};
 use crate::error::Error;
 
+/// Whether this platform has what the rung needs.
+pub(crate) const IS_SUPPORTED: bool = false;
+
 pub(crate) async fn join(
     _scope: &Scope<'_>,
     _record: &Record,

@@ -13,7 +13,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use underlay_local::{Checkout, Event, Kind, Options, Reporter, provision};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row, postgres::PgConnectOptions};
+use underlay_local::{
+    Checkout, Event, Kind, Options, Provisioned, Reporter, TestCluster, provision,
+};
 use underlay_model::{
     Model,
     model::{Application, Database, Engine, Source},
@@ -120,6 +123,7 @@ impl Start<'_> {
             "UNDERLAY_POSTGRES_BIN",
             "UNDERLAY_POSTGRES_URL",
             "UNDERLAY_NAMESPACE",
+            "UNDERLAY_CACHE",
             "DOCKER_HOST",
         ] {
             command.env_remove(name);
@@ -222,17 +226,47 @@ impl Up {
 
     /// Runs a statement on a database and gives the rows' first column.
     pub(crate) fn query(&mut self, database: &str, sql: &str) -> Vec<String> {
-        let request = json!({ "database": database, "sql": sql }).to_string();
+        self.ask(json!({ "database": database, "sql": sql }))
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// The template of a name, built with a statement.
+    pub(crate) fn template(&mut self, name: &str, sql: &str) -> Result<String, String> {
+        Ok(self.ask(json!({ "template": name, "sql": sql }))?.remove(0))
+    }
+
+    pub(crate) fn clone_database(&mut self, template: &str) -> String {
+        self.ask(json!({ "clone": template })).unwrap().remove(0)
+    }
+
+    pub(crate) fn drop_database(&mut self, name: &str) -> Result<Vec<String>, String> {
+        self.ask(json!({ "drop": name }))
+    }
+
+    fn ask(&mut self, request: Value) -> Result<Vec<String>, String> {
+        self.send(&request);
+        self.receive()
+    }
+
+    /// Asks for a template without waiting for it.
+    pub(crate) fn begin_template(&mut self, name: &str, sql: &str) {
+        self.send(&json!({ "template": name, "sql": sql }));
+    }
+
+    fn send(&mut self, request: &Value) {
         writeln!(self.running.child.stdin.as_mut().unwrap(), "{request}").unwrap();
+    }
+
+    pub(crate) fn receive(&mut self) -> Result<Vec<String>, String> {
         let answer = self.running.answer();
         match answer.get("rows") {
-            Some(rows) => rows
+            Some(rows) => Ok(rows
                 .as_array()
                 .unwrap()
                 .iter()
                 .map(|row| row.as_str().unwrap().to_owned())
-                .collect(),
-            None => panic!("{sql}: {answer}"),
+                .collect()),
+            None => Err(answer["error"].as_str().unwrap().to_owned()),
         }
     }
 
@@ -309,37 +343,63 @@ pub(crate) fn run(request: &str) -> ExitCode {
         "{}",
         json!({ "config": provisioned.config, "postgres": provisioned.postgres, "line": line, "events": events })
     );
+    let mut cluster = None;
     for line in std::io::stdin().lines() {
         let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
-        let answer = runtime.block_on(query(&provisioned, &request));
+        let answer = match runtime.block_on(serve(&provisioned, &mut cluster, &request)) {
+            Ok(rows) => json!({ "rows": rows }),
+            Err(error) => json!({ "error": error }),
+        };
         println!("{answer}");
     }
     drop(provisioned);
     ExitCode::SUCCESS
 }
 
-async fn query(provisioned: &underlay_local::Provisioned, request: &Value) -> Value {
-    use sqlx::{AssertSqlSafe, ConnectOptions, Row};
-
-    let options = provisioned
-        .admin
-        .as_ref()
-        .unwrap()
-        .connect_options(request["database"].as_str().unwrap());
-    let result = async {
-        let mut connection = options.connect().await?;
-        let sql = AssertSqlSafe(request["sql"].as_str().unwrap().to_owned());
-        let rows = sqlx::query(sql).fetch_all(&mut connection).await?;
-        Ok::<_, sqlx::Error>(
-            rows.iter()
-                .map(|row| row.get::<String, _>(0))
-                .collect::<Vec<_>>(),
-        )
-    };
-    match result.await {
-        Ok(rows) => json!({ "rows": rows }),
-        Err(error) => json!({ "error": error.to_string() }),
+async fn serve(
+    provisioned: &Provisioned,
+    cluster: &mut Option<TestCluster>,
+    request: &Value,
+) -> Result<Vec<String>, String> {
+    let text = |key: &str| request.get(key).and_then(Value::as_str);
+    let sql = text("sql").unwrap_or_default().to_owned();
+    if let Some(database) = text("database") {
+        let options = provisioned
+            .admin
+            .as_ref()
+            .unwrap()
+            .connect_options(database);
+        return query(options, sql).await.map_err(|error| error.to_string());
     }
+    if cluster.is_none() {
+        *cluster = Some(
+            TestCluster::start(provisioned, &underlay_local::Silent)
+                .await
+                .map_err(|it| it.to_string())?,
+        );
+    }
+    let cluster = cluster.as_ref().unwrap();
+    let answer = if let Some(name) = text("template") {
+        cluster
+            .template(name, async |options| query(options, sql).await.map(drop))
+            .await
+    } else if let Some(template) = text("clone") {
+        cluster.clone(template).await
+    } else {
+        cluster
+            .drop(text("drop").unwrap())
+            .await
+            .map(|()| String::new())
+    };
+    answer.map(|it| vec![it]).map_err(|error| error.to_string())
+}
+
+async fn query(options: PgConnectOptions, sql: String) -> Result<Vec<String>, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .fetch_all(&mut connection)
+        .await?;
+    Ok(rows.iter().map(|row| row.get::<String, _>(0)).collect())
 }
 
 fn database(name: &str) -> Database {

@@ -12,7 +12,9 @@
 mod application;
 mod docker;
 mod ladder;
+mod managed;
 mod native;
+mod test_databases;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(ladder::trials());
     trials.extend(native::trials());
+    trials.extend(managed::trials());
+    trials.extend(test_databases::trials());
     trials.extend(docker::trials());
     libtest_mimic::run(&arguments, trials).exit_code()
 }
