@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use underlay_backends::capabilities::{Backend, backends};
 
 /// Compares a document with what was generated, or writes it.
 #[track_caller]
@@ -33,6 +34,41 @@ fn pretty(mut schema: Value) -> String {
     text + "\n"
 }
 
+/// A table for each primitive: a row for each backend, a column for each capability.
+fn tables(backends: &[Backend]) -> String {
+    let mut text = "\
+# Backends
+
+What each backend can do, by primitive.
+This file is generated from what the backends declare of themselves, which the conformance suites check; `cargo xtask docs` writes it.
+"
+    .to_owned();
+    let mut primitive = "";
+    for backend in backends {
+        let rows = backend.capabilities.rows();
+        if backend.capabilities.primitive() != primitive {
+            primitive = backend.capabilities.primitive();
+            let headings: Vec<&str> = rows.iter().map(|(heading, _)| *heading).collect();
+            let line = "---|".repeat(headings.len() + 1);
+            text += &format!(
+                "\n## {primitive}\n\n| Provider | {} |\n|{line}\n",
+                headings.join(" | ")
+            );
+        }
+        let variant = backend
+            .variant
+            .map(|variant| format!(", {variant}"))
+            .unwrap_or_default();
+        let values: Vec<String> = rows.into_iter().map(|(_, value)| value).collect();
+        text += &format!(
+            "| `{}`{variant} | {} |\n",
+            backend.provider,
+            values.join(" | ")
+        );
+    }
+    text
+}
+
 #[test]
 fn the_schema_of_the_model() {
     check(
@@ -47,4 +83,9 @@ fn the_schema_of_the_infra_config() {
         "docs/schema/infra.json",
         &pretty(underlay_model::schema::infra()),
     );
+}
+
+#[test]
+fn what_backends_can_do() {
+    check("docs/backends.md", &tables(&backends()));
 }

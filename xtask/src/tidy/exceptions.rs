@@ -28,10 +28,6 @@ pub(super) const UNSAFE: &[Exception] = &[
 pub(super) const PLANNED: &[Exception] = &[
     ("underlay-manifests", "a later issue"),
     ("underlay-dashboard", "a later issue"),
-    (
-        "docs/backends.md",
-        "generated when backends declare capabilities",
-    ),
 ];
 
 /// Paths that documents name and that belong to the user's project or machine, or are made by a build.
