@@ -92,8 +92,10 @@ pub trait Bucket: Send + Sync + 'static {
     /// - `put_not_exists`: with `NotExists` an existing object makes it fail as `PreconditionFailed`; of two at once,
     ///   one succeeds.
     /// - `put_if_match`: with `IfMatch` another ETag, or no object, makes it fail as `PreconditionFailed`.
-    /// - `put_bad_name`: an empty name, one over 1024 bytes or one with NUL is `InvalidArgument`; `..` and a leading
-    ///   `/` are names like others.
+    /// - `put_bad_name`: an empty name, one over 1024 bytes or one with NUL is `InvalidArgument`.
+    /// - `put_any_name`: `..`, a leading `/`, names that differ in case only, one that is another's directory, and a
+    ///   single segment of 1024 bytes are names like others.
+    /// - `put_while_read`: a stream that was opened before the object was replaced still gives the old bytes.
     async fn put(&self, name: &str, body: ByteStream, options: PutOptions) -> Result<Object>;
 
     /// Reads an object as a stream.
@@ -101,9 +103,11 @@ pub trait Bucket: Send + Sync + 'static {
     /// # Behavior
     ///
     /// - `get_missing`: no such object is `NotFound`.
-    /// - `get_range`: only the bytes of the range; a range past the end is cut, one that starts past the end is
-    ///   `InvalidArgument`.
+    /// - `get_range`: only the bytes of the range; a range past the end is cut; one that starts at or past the end, or
+    ///   has no bytes, is `InvalidArgument`. The object's size is the whole one.
     /// - `get_version`: on a versioned bucket an older version is returned; an unknown one is `NotFound`.
+    /// - `version_unversioned`: on a bucket without versions, asking for one is `InvalidArgument`, here, in `head` and
+    ///   in `delete`.
     async fn get(&self, name: &str, options: GetOptions) -> Result<(Object, ByteStream)>;
 
     /// What is known of an object.
@@ -129,20 +133,21 @@ pub trait Bucket: Send + Sync + 'static {
     /// - `delete_gone`: it is not found afterwards.
     /// - `delete_missing`: no such object is no error.
     /// - `delete_version`: with a version only that version goes.
+    /// - `delete_keeps_versions`: on a versioned bucket the versions of a deleted object can still be read.
     async fn delete(&self, name: &str, version: Option<&str>) -> Result<()>;
 
     /// Copies an object inside the bucket.
     ///
     /// # Behavior
     ///
-    /// - `copy_same` bytes and content type; `NotFound` without a source.
+    /// - `copy_same` bytes and content type, replacing what is there; `NotFound` without a source.
     async fn copy(&self, from: &str, to: &str) -> Result<Object>;
 
     /// A URL that allows one method on one object until it expires.
     ///
     /// # Behavior
     ///
-    /// - `sign_too_long`: more than seven days is `InvalidArgument`.
+    /// - `sign_too_long`: more than seven days, or less than a second, is `InvalidArgument`.
     /// - `sign_get`, `sign_put`: the URL works without credentials, for its method and object only.
     async fn sign(&self, name: &str, method: SignedMethod, expires_in: Duration) -> Result<String>;
 
@@ -151,6 +156,7 @@ pub trait Bucket: Send + Sync + 'static {
     /// # Behavior
     ///
     /// - `public_url_private`: `InvalidArgument` when the bucket is not public.
-    /// - `public_url_escaped`: the name is percent-encoded, `/` kept.
+    /// - `public_url_escaped`: the name is percent-encoded, `/` kept. (In a name with a segment `.` or `..`, which
+    ///   clients resolve before they ask, `/` is encoded as well.)
     fn public_url(&self, name: &str) -> Result<String>;
 }

@@ -6,6 +6,7 @@
 
 pub mod bucket;
 pub mod cache;
+pub mod capabilities;
 pub mod error;
 pub mod topic;
 
@@ -16,6 +17,8 @@ mod object_history;
 #[cfg(any(feature = "memory", feature = "disk"))]
 mod object_url;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "disk")]
 pub mod disk;
 #[cfg(feature = "memory")]

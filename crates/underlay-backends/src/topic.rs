@@ -66,12 +66,14 @@ pub trait Topic: Send + Sync + 'static {
     /// - `publish` stores the message for every subscription of the topic before it returns.
     /// - `publish_id` returns an id that each subscription sees on delivery; no two messages share one.
     /// - `publish_keeps` body, attributes and ordering key as they were given, byte for byte.
+    /// - `publish_too_large`: a message above the backend's limit is `TooLarge`, and nothing is published.
     async fn publish(&self, message: Message) -> Result<String>;
 
     /// Publishes several messages; the ids are in the order of the messages.
     ///
     /// # Behavior
     ///
+    /// - `publish_batch_ids`: each subscription receives every message of the batch under its id.
     /// - `publish_batch_order`: on an ordered topic the messages of one key are delivered in the order of the batch.
     /// - `publish_batch_empty`: an empty batch is no error and publishes nothing.
     async fn publish_batch(&self, messages: Vec<Message>) -> Result<Vec<String>>;
@@ -88,6 +90,8 @@ pub trait Subscription: Send + Sync + 'static {
     /// - `receive_leased`: a message that is leased is not delivered again before the lease ends.
     /// - `receive_expired`: a message that is neither acknowledged nor extended is delivered again after its lease,
     ///   with `attempt` one higher.
+    /// - `receive_max`: never more than `max`; a `max` of 0 or a lease of no time is `InvalidArgument`.
+    /// - `receive_shared`: of two that receive from one subscription each message goes to one of them.
     /// - `receive_waits`: without messages it waits, and it may be cancelled without losing one.
     /// - `receive_ordered`: on an ordered topic a message is not delivered while an earlier one of its key is
     ///   unacknowledged; other keys go on.
@@ -98,7 +102,7 @@ pub trait Subscription: Send + Sync + 'static {
     /// # Behavior
     ///
     /// - `ack_final`: the message is not delivered to this subscription again; other subscriptions are not affected.
-    /// - `ack_stale`: acknowledging a delivery whose lease has ended is no error.
+    /// - `ack_stale`: acknowledging a delivery whose lease has ended, or one that was acknowledged, is no error.
     async fn ack(&self, receipt: &Receipt) -> Result<()>;
 
     /// Gives a delivery back, to be delivered again after `delay`.
@@ -126,5 +130,9 @@ pub trait Subscription: Send + Sync + 'static {
     async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<()>;
 
     /// The oldest `limit` dead letters.
+    ///
+    /// # Behavior
+    ///
+    /// - `dead_letters_limit`: the oldest first, at most `limit`.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>>;
 }

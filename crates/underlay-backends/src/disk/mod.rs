@@ -23,6 +23,7 @@ use std::{
 use crate::{
     Error, ErrorKind, Result,
     bucket::Bucket,
+    capabilities::{Backend, BucketCapabilities, Capabilities},
     disk::{bucket::DiskBucket, directory::Directory},
 };
 
@@ -30,6 +31,21 @@ pub use crate::object_url::{BucketOptions, SigningKey, verify};
 
 /// The provider's name.
 pub const PROVIDER: &str = "disk";
+
+/// What a bucket on disk can do.
+pub const BUCKET: BucketCapabilities = BucketCapabilities {
+    versioning: true,
+    signed_urls: true,
+    persistent: true,
+    max_object_bytes: None,
+};
+
+/// This provider's backends.
+pub(crate) const BACKENDS: [Backend; 1] = [Backend {
+    provider: PROVIDER,
+    variant: None,
+    capabilities: Capabilities::Bucket(BUCKET),
+}];
 
 /// How a [`Store`] writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -105,14 +105,16 @@ impl Journal {
         // redb asserts some of what it reads; a damaged file must not end the process.
         let (db, opened) = opened
             .unwrap_or_else(|error| Err(damaged(&text, "the store gave up reading it", error)))?;
-        let Opened::Found {
-            heads,
-            backlogs,
-            removed,
-        } = opened
-        else {
-            let reason = "it was written by another version of Underlay";
-            return Err(damaged(&text, reason, "unknown format"));
+        let (heads, backlogs, removed) = match opened {
+            Opened::Found {
+                heads,
+                backlogs,
+                removed,
+            } => (heads, backlogs, removed),
+            Opened::OtherFormat(format) => {
+                let reason = "another version of Underlay wrote it";
+                return Err(damaged(&text, reason, format!("format {format}")));
+            }
         };
 
         let mut unsettled: HashMap<u64, usize> = HashMap::new();
