@@ -138,7 +138,9 @@ fn check_dependency(
         ));
         return;
     }
-    if !is_ours(name) {
+    // A crate's tests may need more of its own features than its users do.
+    let itself = name == package && table == "dev-dependencies";
+    if itself || !is_ours(name) {
         return;
     }
     let in_workspace = file.path.starts_with("crates/") || file.path.starts_with("xtask/");
