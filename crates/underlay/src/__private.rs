@@ -13,13 +13,15 @@ pub use crate::cache::{CacheCluster, CacheKey, KeyPart, Place};
 pub use crate::cron::CronHandler;
 #[cfg(feature = "postgres")]
 pub use crate::database::{Database, EmbeddedMigration};
+pub use crate::declared::{
+    BucketStatic, CacheStatic, Carries, DeclaredBucket, DeclaredCache, DeclaredTopic,
+    HandlerOutcome, KeyspaceStatic, SecretStatic, TopicOf, TopicStatic, check_key_pattern,
+    check_ordered_by,
+};
 #[cfg(feature = "postgres")]
 pub use crate::declared::{DatabaseStatic, DeclaredDatabase};
-pub use crate::declared::{
-    BucketStatic, CacheStatic, Carries, DeclaredBucket, DeclaredCache, DeclaredTopic, HandlerOutcome, KeyspaceStatic,
-    SecretStatic, TopicStatic, check_key_pattern, check_ordered_by,
-};
 pub use crate::inventory::{DECLARATIONS, Declaration, Item};
+pub use crate::keyspace::{Keyspace, ListKeyspace, SetKeyspace, StructKeyspace};
 #[cfg(feature = "postgres")]
 pub use crate::reference::DatabaseRef;
 pub use crate::reference::{BucketRef, CacheRef, Permission, Publisher, TopicRef};

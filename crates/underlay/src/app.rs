@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use axum::Router;
 
-use crate::start::{self, Running};
 use crate::Result;
+use crate::start::{self, Running};
 
 /// An application: everything that is declared in the binary, and a router of its own.
 ///

@@ -49,7 +49,11 @@ pub(crate) struct Backends {
 /// # Errors
 ///
 /// Every field that cannot be honoured and every server that cannot be used, one sentence each.
-pub(crate) async fn connect(config: &InfraConfig, model: &Model, base_url: &str) -> Result<Backends, Vec<String>> {
+pub(crate) async fn connect(
+    config: &InfraConfig,
+    model: &Model,
+    base_url: &str,
+) -> Result<Backends, Vec<String>> {
     let mut problems = unsupported(config);
     if !problems.is_empty() {
         return Err(problems);
@@ -81,7 +85,11 @@ pub(crate) async fn connect(config: &InfraConfig, model: &Model, base_url: &str)
         subscriptions: BTreeMap::new(),
         buckets,
         caches: connect_caches(config, model),
-        secrets: config.secrets.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+        secrets: config
+            .secrets
+            .iter()
+            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+            .collect(),
         brokers: Vec::new(),
         signing_key,
     };
@@ -94,11 +102,20 @@ pub(crate) async fn connect(config: &InfraConfig, model: &Model, base_url: &str)
 }
 
 fn connect_caches(config: &InfraConfig, model: &Model) -> BTreeMap<String, Arc<dyn Cache>> {
-    let declared = model.caches.iter().filter(|cache| config.redis.contains_key(&cache.name));
+    let declared = model
+        .caches
+        .iter()
+        .filter(|cache| config.redis.contains_key(&cache.name));
     declared
         .map(|cache| {
-            let options = CacheOptions { eviction: cache.eviction, ..CacheOptions::default() };
-            (cache.name.clone(), Arc::new(MemoryCache::new(&cache.name, options)) as Arc<dyn Cache>)
+            let options = CacheOptions {
+                eviction: cache.eviction,
+                ..CacheOptions::default()
+            };
+            (
+                cache.name.clone(),
+                Arc::new(MemoryCache::new(&cache.name, options)) as Arc<dyn Cache>,
+            )
         })
         .collect()
 }
@@ -106,31 +123,56 @@ fn connect_caches(config: &InfraConfig, model: &Model) -> BTreeMap<String, Arc<d
 /// The fields that are well-formed but that this version cannot honour, each by its path.
 fn unsupported(config: &InfraConfig) -> Vec<String> {
     let mut problems = Vec::new();
-    let mut cannot = |path: String, why: &str| problems.push(format!("infra config: {path}: {why}"));
+    let mut cannot =
+        |path: String, why: &str| problems.push(format!("infra config: {path}: {why}"));
     if !config.auth.is_empty() {
-        cannot("auth".into(), "calls between services are not supported yet; remove the field");
+        cannot(
+            "auth".into(),
+            "calls between services are not supported yet; remove the field",
+        );
     }
     if !config.service_discovery.is_empty() {
-        cannot("service_discovery".into(), "calls between services are not supported yet; remove the field");
+        cannot(
+            "service_discovery".into(),
+            "calls between services are not supported yet; remove the field",
+        );
     }
     if config.metrics.is_some() {
-        cannot("metrics".into(), "exporting metrics is not supported yet; remove the field");
+        cannot(
+            "metrics".into(),
+            "exporting metrics is not supported yet; remove the field",
+        );
     }
     if config.cors.is_some() {
-        cannot("cors".into(), "put a `tower_http::cors::CorsLayer` on the application's router instead");
+        cannot(
+            "cors".into(),
+            "put a `tower_http::cors::CorsLayer` on the application's router instead",
+        );
     }
     if config.worker_threads.is_some_and(|threads| threads != 0) {
-        cannot("worker_threads".into(), "set the environment variable TOKIO_WORKER_THREADS instead");
+        cannot(
+            "worker_threads".into(),
+            "set the environment variable TOKIO_WORKER_THREADS instead",
+        );
     }
     if config.cron.as_ref().is_some_and(|cron| cron.enabled) {
-        cannot("cron.enabled".into(), "a scheduler in the application is not supported yet; call the jobs by hand");
+        cannot(
+            "cron.enabled".into(),
+            "a scheduler in the application is not supported yet; call the jobs by hand",
+        );
     }
     if !config.hosted_services.is_empty() {
-        cannot("hosted_services".into(), "a process hosts every service that is linked into it; remove the field");
+        cannot(
+            "hosted_services".into(),
+            "a process hosts every service that is linked into it; remove the field",
+        );
     }
     for (name, redis) in &config.redis {
         if !redis.in_memory {
-            cannot(format!("redis.{name}"), "Redis is not supported yet; `\"in_memory\": true` is");
+            cannot(
+                format!("redis.{name}"),
+                "Redis is not supported yet; `\"in_memory\": true` is",
+            );
         }
     }
     for (index, pubsub) in config.pubsub.iter().enumerate() {
@@ -141,7 +183,10 @@ fn unsupported(config: &InfraConfig) -> Vec<String> {
             PubSub::AwsSnsSqs { .. } => "aws_sns_sqs",
             PubSub::Nsq { .. } => "nsq",
         };
-        cannot(format!("pubsub[{index}].type"), &format!("`{kind}` is not supported yet; `memory` is"));
+        cannot(
+            format!("pubsub[{index}].type"),
+            &format!("`{kind}` is not supported yet; `memory` is"),
+        );
     }
     for (index, storage) in config.object_storage.iter().enumerate() {
         let kind = match storage {
@@ -149,7 +194,10 @@ fn unsupported(config: &InfraConfig) -> Vec<String> {
             ObjectStorage::S3 { .. } => "s3",
             ObjectStorage::Gcs { .. } => "gcs",
         };
-        cannot(format!("object_storage[{index}].type"), &format!("`{kind}` is not supported yet; `disk` and `memory` are"));
+        cannot(
+            format!("object_storage[{index}].type"),
+            &format!("`{kind}` is not supported yet; `disk` and `memory` are"),
+        );
     }
     problems
 }
@@ -161,17 +209,26 @@ struct Connected {
     subscriptions: BTreeMap<(String, String), Arc<dyn Subscription>>,
 }
 
-async fn connect_pubsub(config: &InfraConfig, model: &Model) -> Result<Vec<Connected>, Vec<String>> {
+async fn connect_pubsub(
+    config: &InfraConfig,
+    model: &Model,
+) -> Result<Vec<Connected>, Vec<String>> {
     let mut connected = Vec::new();
     let mut problems = Vec::new();
     for pubsub in &config.pubsub {
-        let PubSub::Memory { path, topics } = pubsub else { continue };
-        let declared: Vec<&model::Subscription> =
-            model.subscriptions.iter().filter(|it| topics.contains_key(&it.topic)).collect();
+        let PubSub::Memory { path, topics } = pubsub else {
+            continue;
+        };
+        let declared: Vec<&model::Subscription> = model
+            .subscriptions
+            .iter()
+            .filter(|it| topics.contains_key(&it.topic))
+            .collect();
         let broker = match path {
             None => Broker::in_memory(),
             Some(path) => {
-                let pairs: Vec<(&str, &str)> = declared.iter().map(|it| (&*it.topic, &*it.name)).collect();
+                let pairs: Vec<(&str, &str)> =
+                    declared.iter().map(|it| (&*it.topic, &*it.name)).collect();
                 match Broker::open(Path::new(path), &pairs).await {
                     Ok((broker, removed)) => {
                         for it in removed {
@@ -194,14 +251,25 @@ async fn connect_pubsub(config: &InfraConfig, model: &Model) -> Result<Vec<Conne
             }
         };
         match on_broker(&broker, model, topics.keys(), &declared) {
-            Ok((topics, subscriptions)) => connected.push(Connected { broker, topics, subscriptions }),
+            Ok((topics, subscriptions)) => connected.push(Connected {
+                broker,
+                topics,
+                subscriptions,
+            }),
             Err(errors) => problems.extend(errors),
         }
     }
-    if problems.is_empty() { Ok(connected) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(connected)
+    } else {
+        Err(problems)
+    }
 }
 
-type OnBroker = (BTreeMap<String, Arc<dyn Topic>>, BTreeMap<(String, String), Arc<dyn Subscription>>);
+type OnBroker = (
+    BTreeMap<String, Arc<dyn Topic>>,
+    BTreeMap<(String, String), Arc<dyn Subscription>>,
+);
 
 fn on_broker<'a>(
     broker: &Broker,
@@ -212,7 +280,9 @@ fn on_broker<'a>(
     let mut on_broker: OnBroker = Default::default();
     let mut problems = Vec::new();
     for name in names {
-        let Some(topic) = model.topics.iter().find(|topic| topic.name == *name) else { continue };
+        let Some(topic) = model.topics.iter().find(|topic| topic.name == *name) else {
+            continue;
+        };
         let options = TopicOptions {
             ordered: topic.ordered_by.is_some(),
             exactly_once: topic.delivery == Delivery::ExactlyOnce,
@@ -226,19 +296,34 @@ fn on_broker<'a>(
     }
     for it in declared {
         let subscription = duration::parse(&it.delivery.retention)
-            .map_err(|error| format!("the retention of the subscription `{}` of `{}`: {error}", it.name, it.topic))
+            .map_err(|error| {
+                format!(
+                    "the retention of the subscription `{}` of `{}`: {error}",
+                    it.name, it.topic
+                )
+            })
             .and_then(|retention| {
-                let options = SubscriptionOptions { retention: Some(retention) };
-                broker.subscription(&it.topic, &it.name, options).map_err(|error| crate::error::chain(&error))
+                let options = SubscriptionOptions {
+                    retention: Some(retention),
+                };
+                broker
+                    .subscription(&it.topic, &it.name, options)
+                    .map_err(|error| crate::error::chain(&error))
             });
         match subscription {
             Ok(subscription) => {
-                on_broker.1.insert((it.topic.clone(), it.name.clone()), subscription);
+                on_broker
+                    .1
+                    .insert((it.topic.clone(), it.name.clone()), subscription);
             }
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(on_broker) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(on_broker)
+    } else {
+        Err(problems)
+    }
 }
 
 async fn connect_buckets(
@@ -264,7 +349,9 @@ async fn connect_buckets(
             ObjectStorage::S3 { .. } | ObjectStorage::Gcs { .. } => continue,
         };
         for (name, address) in buckets {
-            let Some(declared) = model.buckets.iter().find(|bucket| bucket.name == *name) else { continue };
+            let Some(declared) = model.buckets.iter().find(|bucket| bucket.name == *name) else {
+                continue;
+            };
             let options = BucketOptions {
                 versioned: declared.versioned,
                 public: declared.public,
@@ -289,5 +376,9 @@ async fn connect_buckets(
             bound.insert(name.clone(), bucket);
         }
     }
-    if problems.is_empty() { Ok(bound) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(bound)
+    } else {
+        Err(problems)
+    }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use underlay_backends::bucket::{self as backend, GetOptions, ListOptions, PutOptions, SignedMethod};
+use underlay_backends::bucket::{
+    self as backend, GetOptions, ListOptions, PutOptions, SignedMethod,
+};
 pub use underlay_backends::bucket::{Object, Precondition};
 
 use crate::handle::Slot;
@@ -64,7 +66,10 @@ pub struct List {
 impl Bucket {
     #[doc(hidden)]
     pub const fn __new(name: &'static str) -> Self {
-        Self { name, slot: Slot::new() }
+        Self {
+            name,
+            slot: Slot::new(),
+        }
     }
 
     /// The declared name.
@@ -77,7 +82,10 @@ impl Bucket {
     }
 
     pub(crate) fn bound(&self) -> Result<&dyn backend::Bucket> {
-        self.slot.get().map(|bucket| &**bucket).ok_or_else(|| Error::not_started("bucket", self.name))
+        self.slot
+            .get()
+            .map(|bucket| &**bucket)
+            .ok_or_else(|| Error::not_started("bucket", self.name))
     }
 
     /// Writes an object, replacing an older one of the same name. The body may be a stream.
@@ -94,7 +102,12 @@ impl Bucket {
     /// # Errors
     ///
     /// As [`upload`](Self::upload), and [`ErrorKind::PreconditionFailed`].
-    pub async fn upload_with(&self, name: &str, body: impl Into<Body>, upload: Upload) -> Result<Object> {
+    pub async fn upload_with(
+        &self,
+        name: &str,
+        body: impl Into<Body>,
+        upload: Upload,
+    ) -> Result<Object> {
         let bucket = self.name;
         let stream = body.into().into_data_stream().map_err(move |error| {
             underlay_backends::Error::new(
@@ -105,7 +118,10 @@ impl Bucket {
             )
             .with_source(error)
         });
-        let options = PutOptions { content_type: upload.content_type, precondition: upload.precondition };
+        let options = PutOptions {
+            content_type: upload.content_type,
+            precondition: upload.precondition,
+        };
         Ok(self.bound()?.put(name, stream.boxed(), options).await?)
     }
 
@@ -129,7 +145,10 @@ impl Bucket {
     ///
     /// As [`download`](Self::download); a failure midway is an error of the body.
     pub async fn download_with(&self, name: &str, download: Download) -> Result<(Object, Body)> {
-        let options = GetOptions { range: download.range, version: download.version };
+        let options = GetOptions {
+            range: download.range,
+            version: download.version,
+        };
         let (object, stream) = self.bound()?.get(name, options).await?;
         Ok((object, Body::from_stream(stream)))
     }
@@ -162,8 +181,14 @@ impl Bucket {
     ///
     /// The store's failure; a later one is returned by [`Objects::next`].
     pub async fn list(&self, list: List) -> Result<Objects> {
-        let options = ListOptions { prefix: list.prefix, start_after: list.start_after, limit: list.limit };
-        Ok(Objects { stream: self.bound()?.list(options).await? })
+        let options = ListOptions {
+            prefix: list.prefix,
+            start_after: list.start_after,
+            limit: list.limit,
+        };
+        Ok(Objects {
+            stream: self.bound()?.list(options).await?,
+        })
     }
 
     /// Removes an object. One that does not exist is no error.
@@ -208,7 +233,10 @@ impl Bucket {
     ///
     /// [`ErrorKind::InvalidArgument`] for more than seven days.
     pub async fn signed_upload_url(&self, name: &str, expires_in: Duration) -> Result<String> {
-        Ok(self.bound()?.sign(name, SignedMethod::Put, expires_in).await?)
+        Ok(self
+            .bound()?
+            .sign(name, SignedMethod::Put, expires_in)
+            .await?)
     }
 
     /// A URL that lets anybody read this object by GET until it expires.
@@ -217,7 +245,10 @@ impl Bucket {
     ///
     /// [`ErrorKind::InvalidArgument`] for more than seven days.
     pub async fn signed_download_url(&self, name: &str, expires_in: Duration) -> Result<String> {
-        Ok(self.bound()?.sign(name, SignedMethod::Get, expires_in).await?)
+        Ok(self
+            .bound()?
+            .sign(name, SignedMethod::Get, expires_in)
+            .await?)
     }
 }
 
@@ -229,7 +260,10 @@ pub struct Objects {
 impl Objects {
     /// The next object; `None` after the last.
     pub async fn next(&mut self) -> Option<Result<Object>> {
-        self.stream.next().await.map(|object| object.map_err(Error::from))
+        self.stream
+            .next()
+            .await
+            .map(|object| object.map_err(Error::from))
     }
 
     /// All objects that are left.

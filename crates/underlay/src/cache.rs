@@ -21,7 +21,10 @@ pub struct CacheCluster {
 impl CacheCluster {
     #[doc(hidden)]
     pub const fn __new(name: &'static str) -> Self {
-        Self { name, slot: Slot::new() }
+        Self {
+            name,
+            slot: Slot::new(),
+        }
     }
 
     /// The declared name.
@@ -34,7 +37,10 @@ impl CacheCluster {
     }
 
     pub(crate) fn bound(&self) -> Result<&dyn backend::Cache> {
-        self.slot.get().map(|cache| &**cache).ok_or_else(|| Error::not_started("cache", self.name))
+        self.slot
+            .get()
+            .map(|cache| &**cache)
+            .ok_or_else(|| Error::not_started("cache", self.name))
     }
 }
 
@@ -95,7 +101,11 @@ pub struct Place {
 
 impl Place {
     pub const fn __new(cluster: fn() -> &'static CacheCluster, pattern: &'static str) -> Self {
-        Self { cluster, pattern, parsed: OnceLock::new() }
+        Self {
+            cluster,
+            pattern,
+            parsed: OnceLock::new(),
+        }
     }
 
     pub(crate) fn cache(&self) -> Result<&dyn backend::Cache> {
@@ -109,11 +119,22 @@ impl Place {
             .as_ref()
             .map_err(|error| Error::new(ErrorKind::Configuration, error.clone()))?;
         let values = key.values();
-        let of_field = |field: &str| Q::FIELDS.iter().position(|it| *it == field).and_then(|index| values.get(index));
+        let of_field = |field: &str| {
+            Q::FIELDS
+                .iter()
+                .position(|it| *it == field)
+                .and_then(|index| values.get(index))
+        };
         let in_order: Option<Vec<&String>> = pattern.parameters().map(of_field).collect();
         let in_order = in_order.ok_or_else(|| {
             let fields = Q::FIELDS.join("`, `");
-            Error::new(ErrorKind::InvalidArgument, format!("the key has the fields `{fields}`, not those of `{}`", self.pattern))
+            Error::new(
+                ErrorKind::InvalidArgument,
+                format!(
+                    "the key has the fields `{fields}`, not those of `{}`",
+                    self.pattern
+                ),
+            )
         })?;
         Ok(pattern.encode(&in_order))
     }
@@ -137,7 +158,11 @@ pub trait CacheValue: Sized + Send {
 }
 
 fn undecodable<T>(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::message(format!("a cached value is not a `{}`", std::any::type_name::<T>())).with_source(cause)
+    Error::message(format!(
+        "a cached value is not a `{}`",
+        std::any::type_name::<T>()
+    ))
+    .with_source(cause)
 }
 
 impl CacheValue for String {
@@ -177,7 +202,8 @@ impl<T: Serialize + DeserializeOwned + Send> CacheValue for Json<T> {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).map(Self).map_err(undecodable::<T>)
+        serde_json::from_slice(bytes)
+            .map(Self)
+            .map_err(undecodable::<T>)
     }
 }
-

@@ -79,7 +79,9 @@ impl Consumer {
             handle,
             source,
             options: Options {
-                max_concurrency: usize::try_from(options.max_concurrency).unwrap_or(usize::MAX).max(1),
+                max_concurrency: usize::try_from(options.max_concurrency)
+                    .unwrap_or(usize::MAX)
+                    .max(1),
                 ack_deadline: duration::parse(&options.ack_deadline)?,
                 min_backoff: duration::parse(&options.min_backoff)?,
                 max_backoff: duration::parse(&options.max_backoff)?,
@@ -95,14 +97,23 @@ impl Consumer {
 
     /// Receives and handles until `stop` turns true, then until every handler that runs has ended.
     pub(crate) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let permits = Arc::new(Semaphore::new(self.options.max_concurrency.min(Semaphore::MAX_PERMITS)));
+        let permits = Arc::new(Semaphore::new(
+            self.options.max_concurrency.min(Semaphore::MAX_PERMITS),
+        ));
         let mut handlers = JoinSet::new();
         let mut failures = 0;
         while !*stop.borrow() {
             while handlers.try_join_next().is_some() {}
-            let Some(Ok(first)) = or_stopped(&mut stop, permits.clone().acquire_owned()).await else { break };
+            let Some(Ok(first)) = or_stopped(&mut stop, permits.clone().acquire_owned()).await
+            else {
+                break;
+            };
             let free = (1 + permits.available_permits()).min(MAX_BATCH);
-            let Some(received) = or_stopped(&mut stop, self.source.receive(free, self.lease())).await else { break };
+            let Some(received) =
+                or_stopped(&mut stop, self.source.receive(free, self.lease())).await
+            else {
+                break;
+            };
             match received {
                 Ok(batch) => {
                     failures = 0;
@@ -110,7 +121,10 @@ impl Consumer {
                     for received in batch {
                         // The batch is no larger than the number of permits that were free, and only this task
                         // takes any.
-                        let Some(permit) = permit.take().or_else(|| permits.clone().try_acquire_owned().ok()) else {
+                        let Some(permit) = permit
+                            .take()
+                            .or_else(|| permits.clone().try_acquire_owned().ok())
+                        else {
                             continue;
                         };
                         let consumer = Arc::clone(&self);
@@ -121,7 +135,11 @@ impl Consumer {
                     }
                 }
                 Err(error) => {
-                    let delay = backoff(Duration::from_millis(100), Duration::from_secs(30), failures);
+                    let delay = backoff(
+                        Duration::from_millis(100),
+                        Duration::from_secs(30),
+                        failures,
+                    );
                     failures = failures.saturating_add(1);
                     tracing::warn!(
                         target: "underlay",
@@ -130,7 +148,10 @@ impl Consumer {
                         error = crate::error::chain(&error),
                         "receiving failed; trying again in {delay:?}",
                     );
-                    if or_stopped(&mut stop, tokio::time::sleep(delay)).await.is_none() {
+                    if or_stopped(&mut stop, tokio::time::sleep(delay))
+                        .await
+                        .is_none()
+                    {
                         break;
                     }
                 }
@@ -146,7 +167,9 @@ impl Consumer {
 
     /// The messages that could be delivered now, without waiting.
     pub(crate) async fn receive_ready(&self) -> Result<Vec<Received>, Error> {
-        match tokio::time::timeout(Duration::ZERO, self.source.receive(MAX_BATCH, self.lease())).await {
+        match tokio::time::timeout(Duration::ZERO, self.source.receive(MAX_BATCH, self.lease()))
+            .await
+        {
             Ok(received) => Ok(received?),
             Err(_) => Ok(Vec::new()),
         }
@@ -180,7 +203,9 @@ impl Consumer {
         let told = match &outcome {
             Outcome::Handled => self.source.ack(&received.receipt).await,
             Outcome::Retried { delay, .. } => self.source.nack(&received.receipt, *delay).await,
-            Outcome::DeadLettered { reason } => self.source.dead_letter(&received.receipt, reason).await,
+            Outcome::DeadLettered { reason } => {
+                self.source.dead_letter(&received.receipt, reason).await
+            }
         };
         if let Err(error) = told {
             let error = crate::error::chain(&error);
@@ -200,11 +225,19 @@ impl Consumer {
             deadline,
         };
         let handler = (self.handle)(received.message.body.clone(), delivery);
-        let result = match tokio::time::timeout_at(deadline, AssertUnwindSafe(handler).catch_unwind()).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(panic)) => Err(format!("the handler panicked: {}", panic_text(&*panic)).into()),
-            Err(_) => Err(format!("the handler took longer than {:?}", self.options.ack_deadline).into()),
-        };
+        let result =
+            match tokio::time::timeout_at(deadline, AssertUnwindSafe(handler).catch_unwind()).await
+            {
+                Ok(Ok(result)) => result,
+                Ok(Err(panic)) => {
+                    Err(format!("the handler panicked: {}", panic_text(&*panic)).into())
+                }
+                Err(_) => Err(format!(
+                    "the handler took longer than {:?}",
+                    self.options.ack_deadline
+                )
+                .into()),
+            };
         match result {
             Ok(()) => Outcome::Handled,
             Err(error) => self.failed(received.attempt, &error),
@@ -213,8 +246,9 @@ impl Consumer {
 
     fn failed(&self, attempt: u32, error: &HandlerError) -> Outcome {
         let reason = crate::error::chain(&**error);
-        let unrecoverable =
-            error.downcast_ref::<Error>().is_some_and(|error| error.kind() == ErrorKind::Unrecoverable);
+        let unrecoverable = error
+            .downcast_ref::<Error>()
+            .is_some_and(|error| error.kind() == ErrorKind::Unrecoverable);
         let retries = attempt.saturating_sub(1);
         if unrecoverable || self.options.max_retries.is_some_and(|max| retries >= max) {
             return Outcome::DeadLettered { reason };
@@ -228,11 +262,16 @@ impl Consumer {
 /// so that messages which failed together do not come back together.
 fn backoff(min: Duration, max: Duration, failures: u32) -> Duration {
     let doubled = min.saturating_mul(2_u32.saturating_pow(failures.min(31)));
-    doubled.mul_f64(rand::rng().random_range(1.0..1.25)).min(max)
+    doubled
+        .mul_f64(rand::rng().random_range(1.0..1.25))
+        .min(max)
 }
 
 /// The future's output, unless `stop` turns true first.
-async fn or_stopped<T>(stop: &mut watch::Receiver<bool>, future: impl Future<Output = T>) -> Option<T> {
+async fn or_stopped<T>(
+    stop: &mut watch::Receiver<bool>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     tokio::select! {
         biased;
         // A dropped sender means the same: nobody is left who would want more.
@@ -243,19 +282,9 @@ async fn or_stopped<T>(stop: &mut watch::Receiver<bool>, future: impl Future<Out
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&'static str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is not a text")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is not a text")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backoff_doubles_up_to_the_maximum() {
-        let (min, max) = (Duration::from_secs(10), Duration::from_secs(600));
-        for (failures, lower) in [(0, 10), (1, 20), (2, 40), (5, 320), (6, 600), (100, 600)] {
-            let wait = backoff(min, max, failures);
-            assert!(wait >= Duration::from_secs(lower) && wait <= max, "{failures}: {wait:?}");
-        }
-    }
-}
+mod tests;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::ops::Deref;
 
 use sqlx::PgPool;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use crate::handle::Slot;
 use crate::{Error, Result};
@@ -43,7 +43,11 @@ pub struct EmbeddedMigration {
 impl Database {
     #[doc(hidden)]
     pub const fn __new(name: &'static str, migrations: &'static [EmbeddedMigration]) -> Self {
-        Self { name, migrations, slot: Slot::new() }
+        Self {
+            name,
+            migrations,
+            slot: Slot::new(),
+        }
     }
 
     /// The declared name.
@@ -57,7 +61,9 @@ impl Database {
     ///
     /// [`ErrorKind::NotStarted`](crate::ErrorKind::NotStarted) before the application is started and outside a test.
     pub fn pool(&'static self) -> Result<&'static PgPool> {
-        self.slot.get().ok_or_else(|| Error::not_started("database", self.name))
+        self.slot
+            .get()
+            .ok_or_else(|| Error::not_started("database", self.name))
     }
 
     pub(crate) fn bind(&'static self, pool: PgPool) {

@@ -18,7 +18,10 @@ use crate::topic::{Message, Topic};
 
 /// The marker of a database.
 #[cfg(feature = "postgres")]
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a database", label = "name a `#[database]` static")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a database",
+    label = "name a `#[database]` static"
+)]
 pub trait DeclaredDatabase {
     /// The declared name.
     const NAME: &'static str;
@@ -28,7 +31,10 @@ pub trait DeclaredDatabase {
 }
 
 /// The marker of a topic, or of a reference to one.
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a topic", label = "name a `#[topic]` static")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a topic",
+    label = "name a `#[topic]` static"
+)]
 pub trait DeclaredTopic {
     /// The declared name.
     const NAME: &'static str;
@@ -50,8 +56,28 @@ pub trait Carries<T> {
     fn topic() -> &'static Topic<T>;
 }
 
+/// That a type is `Topic<T>`: what `Carries` is derived from, so that a static of a wrong type is told elsewhere.
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` does not carry `{T}`",
+    label = "not the message type of `{Self}`"
+)]
+pub trait TopicOf<T> {
+    /// The same.
+    fn topic(&'static self) -> &'static Topic<T>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T> TopicOf<T> for Topic<T> {
+    fn topic(&'static self) -> &'static Topic<T> {
+        self
+    }
+}
+
 /// The marker of a bucket.
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a bucket", label = "name a `#[bucket]` static")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a bucket",
+    label = "name a `#[bucket]` static"
+)]
 pub trait DeclaredBucket {
     /// The declared name.
     const NAME: &'static str;
@@ -61,7 +87,10 @@ pub trait DeclaredBucket {
 }
 
 /// The marker of a cache cluster, or of a reference to one.
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a cache cluster", label = "name a `#[cache]` static")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a cache cluster",
+    label = "name a `#[cache]` static"
+)]
 pub trait DeclaredCache {
     /// The declared name.
     const NAME: &'static str;
@@ -82,6 +111,7 @@ pub trait DatabaseStatic {
 }
 
 #[cfg(feature = "postgres")]
+#[diagnostic::do_not_recommend]
 impl DatabaseStatic for Database {
     type Handle = Self;
 }
@@ -98,6 +128,7 @@ pub trait TopicStatic {
     type Message: Message;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Message> TopicStatic for Topic<T> {
     type Handle = Self;
     type Message = T;
@@ -113,6 +144,7 @@ pub trait BucketStatic {
     type Handle;
 }
 
+#[diagnostic::do_not_recommend]
 impl BucketStatic for Bucket {
     type Handle = Self;
 }
@@ -127,6 +159,7 @@ pub trait CacheStatic {
     type Handle;
 }
 
+#[diagnostic::do_not_recommend]
 impl CacheStatic for CacheCluster {
     type Handle = Self;
 }
@@ -143,21 +176,25 @@ pub trait KeyspaceStatic {
     type Key: CacheKey;
 }
 
+#[diagnostic::do_not_recommend]
 impl<K: CacheKey, V: CacheValue> KeyspaceStatic for Keyspace<K, V> {
     type Handle = Self;
     type Key = K;
 }
 
+#[diagnostic::do_not_recommend]
 impl<K: CacheKey, V: CacheValue> KeyspaceStatic for ListKeyspace<K, V> {
     type Handle = Self;
     type Key = K;
 }
 
+#[diagnostic::do_not_recommend]
 impl<K: CacheKey, V: CacheValue> KeyspaceStatic for SetKeyspace<K, V> {
     type Handle = Self;
     type Key = K;
 }
 
+#[diagnostic::do_not_recommend]
 impl<K: CacheKey, V: Serialize + DeserializeOwned + Send> KeyspaceStatic for StructKeyspace<K, V> {
     type Handle = Self;
     type Key = K;
@@ -173,6 +210,7 @@ pub trait SecretStatic {
     type Value;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: std::str::FromStr + Send + Sync> SecretStatic for fn() -> SecretValue<T> {
     type Value = T;
 }
@@ -191,6 +229,7 @@ pub trait HandlerOutcome {
     fn into_outcome(self) -> Result<(), crate::subscription::HandlerError>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Into<crate::subscription::HandlerError>> HandlerOutcome for Result<(), E> {
     fn into_outcome(self) -> Result<(), crate::subscription::HandlerError> {
         self.map_err(Into::into)
@@ -207,7 +246,10 @@ pub const fn check_ordered_by(attributes: &[&str], ordered_by: &str) {
     if contains(attributes, ordered_by) {
         return;
     }
-    let text = Text::new().push("`").push(ordered_by).push("` is not an attribute of the message: ");
+    let text = Text::new()
+        .push("`")
+        .push(ordered_by)
+        .push("` is not an attribute of the message: ");
     let text = match attributes {
         [] => text.push("it has none, so put `#[message(attribute)]` on the field"),
         [_] => text.push("its only attribute is ").push_list(attributes),
@@ -227,7 +269,11 @@ pub const fn check_key_pattern(parameters: &[&str], fields: &[&str]) {
     let mut i = 0;
     while i < parameters.len() {
         if !contains(fields, parameters[i]) {
-            text = text.next_problem().push("the key has no field `").push(parameters[i]).push("`: ");
+            text = text
+                .next_problem()
+                .push("the key has no field `")
+                .push(parameters[i])
+                .push("`: ");
             text = match fields {
                 [] => text.push("it has none"),
                 [only] if equal(only, "key") => text.push("a basic key is named `:key`"),
@@ -240,8 +286,14 @@ pub const fn check_key_pattern(parameters: &[&str], fields: &[&str]) {
     let mut i = 0;
     while i < fields.len() {
         if !contains(parameters, fields[i]) {
-            text = text.next_problem().push("the pattern does not use the key's field `").push(fields[i]);
-            text = text.push("`: add `:").push(fields[i]).push("`, or different keys are one");
+            text = text
+                .next_problem()
+                .push("the pattern does not use the key's field `")
+                .push(fields[i]);
+            text = text
+                .push("`: add `:")
+                .push(fields[i])
+                .push("`, or different keys are one");
         }
         i += 1;
     }
@@ -284,7 +336,10 @@ struct Text {
 
 impl Text {
     const fn new() -> Self {
-        Self { bytes: [0; 1024], len: 0 }
+        Self {
+            bytes: [0; 1024],
+            len: 0,
+        }
     }
 
     const fn push(mut self, text: &str) -> Self {

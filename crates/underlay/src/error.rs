@@ -53,7 +53,11 @@ pub struct Error {
 impl Error {
     /// A failure with a sentence of its own, in lower case and without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// A failure of the kind [`ErrorKind::Other`].
@@ -68,7 +72,10 @@ impl Error {
 
     /// The same failure with its cause.
     #[must_use]
-    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -133,7 +140,9 @@ impl From<underlay_backends::Error> for Error {
         let kind = match error.kind() {
             Backend::NotFound => ErrorKind::NotFound,
             Backend::PreconditionFailed => ErrorKind::PreconditionFailed,
-            Backend::InvalidArgument | Backend::WrongType | Backend::TooLarge => ErrorKind::InvalidArgument,
+            Backend::InvalidArgument | Backend::WrongType | Backend::TooLarge => {
+                ErrorKind::InvalidArgument
+            }
             Backend::Unavailable => ErrorKind::Unavailable,
             _ => ErrorKind::Other,
         };

@@ -17,7 +17,9 @@ pub(crate) struct Slot<T> {
 
 impl<T: Send + Sync + 'static> Slot<T> {
     pub(crate) const fn new() -> Self {
-        Self { process: OnceLock::new() }
+        Self {
+            process: OnceLock::new(),
+        }
     }
 
     /// What this slot is bound to here, if it is bound.
@@ -27,7 +29,9 @@ impl<T: Send + Sync + 'static> Slot<T> {
         }
         let scope = Scope::current()?;
         let values = scope.values.lock().unwrap_or_else(PoisonError::into_inner);
-        values.get(&self.key()).and_then(|value| value.downcast_ref())
+        values
+            .get(&self.key())
+            .and_then(|value| value.downcast_ref())
     }
 
     /// Binds the slot: in the current test scope if there is one, else for the process.

@@ -3,7 +3,10 @@
 //! Each element holds the same fragment that the link section holds, so the model that the program reports of itself
 //! and the one that is read from its file come from one source.
 
-#![expect(unsafe_code, reason = "linkme declares the slice with a link section; there is no other unsafe code here")]
+#![expect(
+    unsafe_code,
+    reason = "linkme declares the slice with a link section; there is no other unsafe code here"
+)]
 
 use linkme::distributed_slice;
 use underlay_model::model::Application;
@@ -25,7 +28,10 @@ pub static DECLARATIONS: [Declaration];
 
 // An empty slice does not link on every platform: https://github.com/dtolnay/linkme/issues/114.
 #[distributed_slice(DECLARATIONS)]
-static NEVER_EMPTY: Declaration = Declaration { fragment: &[], item: Item::Described };
+static NEVER_EMPTY: Declaration = Declaration {
+    fragment: &[],
+    item: Item::Described,
+};
 
 /// One declaration: its fragment of the model, and what the runtime binds or calls.
 pub struct Declaration {
@@ -75,24 +81,41 @@ pub(crate) fn entries() -> Result<Vec<Entry>, Vec<String>> {
     for Declaration { fragment, item } in DECLARATIONS.iter().filter(|it| !it.fragment.is_empty()) {
         match fragment::parse_section(fragment) {
             Ok(declarations) => {
-                entries.extend(declarations.into_iter().map(|declaration| Entry { declaration, item }));
+                entries.extend(
+                    declarations
+                        .into_iter()
+                        .map(|declaration| Entry { declaration, item }),
+                );
             }
             Err(errors) => problems.extend(errors),
         }
     }
-    if problems.is_empty() { Ok(entries) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(entries)
+    } else {
+        Err(problems)
+    }
 }
 
 /// The model of everything that is declared in this binary.
 pub(crate) fn model(entries: &[Entry]) -> Model {
-    Model::assemble(fallback_application(), entries.iter().map(|it| it.declaration.clone()).collect())
+    Model::assemble(
+        fallback_application(),
+        entries.iter().map(|it| it.declaration.clone()).collect(),
+    )
 }
 
 /// The name of an application without `#[underlay::main]`: its executable's.
 fn fallback_application() -> Application {
     let name = std::env::current_exe()
         .ok()
-        .and_then(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+        .and_then(|path| {
+            path.file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+        })
         .unwrap_or_else(|| "application".to_owned());
-    Application { name, version: String::new() }
+    Application {
+        name,
+        version: String::new(),
+    }
 }

@@ -81,7 +81,12 @@ impl<K, V: CacheValue> Keyspace<K, V> {
     {
         let keys = [self.place.key(key)?];
         let values = self.place.cache()?.get(&keys).await?;
-        values.into_iter().next().flatten().map(|value| V::decode(&value)).transpose()
+        values
+            .into_iter()
+            .next()
+            .flatten()
+            .map(|value| V::decode(&value))
+            .transpose()
     }
 
     /// Writes a value.
@@ -94,7 +99,9 @@ impl<K, V: CacheValue> Keyspace<K, V> {
         K: Borrow<Q>,
         Q: CacheKey + Sync + ?Sized,
     {
-        self.write(key, value.into(), Condition::Always).await.map(|_| ())
+        self.write(key, value.into(), Condition::Always)
+            .await
+            .map(|_| ())
     }
 
     /// Writes a value if the key has none, and says whether it was written.
@@ -129,7 +136,11 @@ impl<K, V: CacheValue> Keyspace<K, V> {
     {
         let key = self.place.key(key)?;
         let value = value.encode()?;
-        Ok(self.place.cache()?.set(&key, value, self.expiry, condition).await?)
+        Ok(self
+            .place
+            .cache()?
+            .set(&key, value, self.expiry, condition)
+            .await?)
     }
 
     /// Writes a value and returns the old one.
@@ -144,7 +155,11 @@ impl<K, V: CacheValue> Keyspace<K, V> {
     {
         let key = self.place.key(key)?;
         let value = value.into().encode()?;
-        let old = self.place.cache()?.get_and_set(&key, value, self.expiry).await?;
+        let old = self
+            .place
+            .cache()?
+            .get_and_set(&key, value, self.expiry)
+            .await?;
         old.map(|value| V::decode(&value)).transpose()
     }
 
@@ -211,7 +226,11 @@ impl<K> Keyspace<K, String> {
         Q: CacheKey + Sync + ?Sized,
     {
         let key = self.place.key(key)?;
-        Ok(self.place.cache()?.append(&key, Bytes::copy_from_slice(text.as_bytes()), self.expiry).await?)
+        Ok(self
+            .place
+            .cache()?
+            .append(&key, Bytes::copy_from_slice(text.as_bytes()), self.expiry)
+            .await?)
     }
 }
 
@@ -241,7 +260,10 @@ impl<K> Keyspace<K, i64> {
         Q: CacheKey + Sync + ?Sized,
     {
         let by = by.checked_neg().ok_or_else(|| {
-            Error::new(ErrorKind::InvalidArgument, format!("decrementing by {by} would overflow"))
+            Error::new(
+                ErrorKind::InvalidArgument,
+                format!("decrementing by {by} would overflow"),
+            )
         })?;
         self.increment(key, by).await
     }
@@ -259,7 +281,11 @@ impl<K> Keyspace<K, f64> {
         Q: CacheKey + Sync + ?Sized,
     {
         let key = self.place.key(key)?;
-        Ok(self.place.cache()?.increment_float(&key, by, self.expiry).await?)
+        Ok(self
+            .place
+            .cache()?
+            .increment_float(&key, by, self.expiry)
+            .await?)
     }
 }
 
@@ -271,13 +297,17 @@ pub struct StructKeyspace<K, V> {
 impl<K, V: Serialize + DeserializeOwned + Send> StructKeyspace<K, V> {
     #[doc(hidden)]
     pub const fn __new(place: &'static Place, expiry: Option<Duration>) -> Self {
-        Self { inner: Keyspace::__new(place, expiry) }
+        Self {
+            inner: Keyspace::__new(place, expiry),
+        }
     }
 
     /// The same keyspace, whose writes use this expiry instead of the declared one.
     #[must_use]
     pub fn with_expiry(&self, expiry: Expiry) -> Self {
-        Self { inner: self.inner.with_expiry(expiry) }
+        Self {
+            inner: self.inner.with_expiry(expiry),
+        }
     }
 
     /// The value of a key; `None` without one.
@@ -342,7 +372,11 @@ impl<K, V: Serialize + DeserializeOwned + Send> StructKeyspace<K, V> {
         K: Borrow<Q>,
         Q: CacheKey + Sync + ?Sized,
     {
-        Ok(self.inner.get_and_delete(key).await?.map(|Json(value)| value))
+        Ok(self
+            .inner
+            .get_and_delete(key)
+            .await?
+            .map(|Json(value)| value))
     }
 
     /// Removes a key and says whether there was one.
@@ -402,7 +436,11 @@ impl<K, V: CacheValue> ListKeyspace<K, V> {
     async fn push<Q: CacheKey + Sync + ?Sized>(&self, key: &Q, end: End, value: V) -> Result<u64> {
         let key = self.place.key(key)?;
         let values = vec![value.encode()?];
-        Ok(self.place.cache()?.push(&key, end, values, self.expiry).await?)
+        Ok(self
+            .place
+            .cache()?
+            .push(&key, end, values, self.expiry)
+            .await?)
     }
 
     /// Takes the value at the left end; `None` without a list.
@@ -463,7 +501,11 @@ impl<K, V: CacheValue> ListKeyspace<K, V> {
         Q: CacheKey + Sync + ?Sized,
     {
         let key = self.place.key(key)?;
-        Ok(self.place.cache()?.trim(&key, start, stop, self.expiry).await?)
+        Ok(self
+            .place
+            .cache()?
+            .trim(&key, start, stop, self.expiry)
+            .await?)
     }
 
     /// The length of the list; 0 without one.
@@ -508,7 +550,12 @@ impl<K, V: CacheValue> SetKeyspace<K, V> {
     {
         let key = self.place.key(key)?;
         let members = vec![member.into().encode()?];
-        Ok(self.place.cache()?.remove(&key, members, self.expiry).await? == 1)
+        Ok(self
+            .place
+            .cache()?
+            .remove(&key, members, self.expiry)
+            .await?
+            == 1)
     }
 
     /// Whether the set has a member.

@@ -47,24 +47,24 @@ pub use cache::{CacheCluster, CacheKey, CacheValue, Expiry, KeyPart};
 pub use database::Database;
 pub use error::{Error, ErrorKind, Result};
 pub use keyspace::{
-    FloatKeyspace, IntKeyspace, IntListKeyspace, IntSetKeyspace, Keyspace, ListKeyspace, SetKeyspace, StringKeyspace,
-    StringListKeyspace, StringSetKeyspace, StructKeyspace,
-};
-pub use reference::{
-    Attrser, BucketRef, CacheRef, Downloader, Grants, Lister, Permission, PublicUrler, Publisher, ReadOnly, ReadWrite,
-    Remover, SignedDownloader, SignedUploader, TopicRef, Uploader,
+    FloatKeyspace, IntKeyspace, IntListKeyspace, IntSetKeyspace, Keyspace, ListKeyspace,
+    SetKeyspace, StringKeyspace, StringListKeyspace, StringSetKeyspace, StructKeyspace,
 };
 #[cfg(feature = "postgres")]
 pub use reference::DatabaseRef;
+pub use reference::{
+    Attrser, BucketRef, CacheRef, Downloader, Grants, Lister, Permission, PublicUrler, Publisher,
+    ReadOnly, ReadWrite, Remover, SignedDownloader, SignedUploader, TopicRef, Uploader,
+};
 pub use secret::{Secret, SecretValue};
 pub use subscription::{Delivery, HandlerError};
 pub use topic::{AttributeValue, Message, Topic};
 pub use underlay_macros::{
-    CacheKey, Message, api, bucket, cache, cron, database, keyspace, main, reference, secret, service, subscription,
-    test, topic,
+    CacheKey, Message, api, bucket, cache, cron, database, keyspace, main, reference, secret,
+    service, subscription, test, topic,
 };
 
-pub use start::{Running, model};
 #[cfg(feature = "postgres")]
 pub use sqlx;
+pub use start::{Running, model};
 pub use {axum, underlay_model};

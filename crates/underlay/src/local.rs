@@ -41,9 +41,12 @@ mod provisioned {
     /// Starts what the model needs on this machine, and says where it is.
     pub(crate) async fn provision(model: &Model) -> Result<(InfraConfig, Guard)> {
         let checkout = checkout()?;
-        let mut provisioned = underlay_local::provision(model, &checkout, &Options::default(), &Log)
-            .await
-            .map_err(|errors| configuration(errors.0.iter().map(ToString::to_string).collect()))?;
+        let mut provisioned =
+            underlay_local::provision(model, &checkout, &Options::default(), &Log)
+                .await
+                .map_err(|errors| {
+                    configuration(errors.0.iter().map(ToString::to_string).collect())
+                })?;
         if !provisioned.missing_secrets.is_empty() {
             tracing::warn!(
                 target: "underlay",
@@ -60,7 +63,12 @@ mod provisioned {
                 tracing::debug!(target: "underlay", error, "the model was not written beside the binary");
             }
         });
-        Ok((std::mem::take(&mut provisioned.config), Guard { _provisioned: provisioned }))
+        Ok((
+            std::mem::take(&mut provisioned.config),
+            Guard {
+                _provisioned: provisioned,
+            },
+        ))
     }
 
     /// The checkout that this binary was built from: where it lies, else where it runs.
@@ -72,7 +80,9 @@ mod provisioned {
     /// Writes `underlay/model.json` into the target folder that the binary lies in.
     fn write_model(model: &Model) -> std::result::Result<(), String> {
         let binary = std::env::current_exe().map_err(|error| error.to_string())?;
-        let Some(target) = target_folder(&binary) else { return Err("not in a target folder".to_owned()) };
+        let Some(target) = target_folder(&binary) else {
+            return Err("not in a target folder".to_owned());
+        };
         let folder = target.join("underlay");
         let json = serde_json::to_string_pretty(model).map_err(|error| error.to_string())?;
         std::fs::create_dir_all(&folder)
@@ -82,7 +92,11 @@ mod provisioned {
 
     /// The nearest folder upwards that cargo has marked as its target folder.
     fn target_folder(binary: &Path) -> Option<PathBuf> {
-        binary.ancestors().skip(1).find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_owned)
+        binary
+            .ancestors()
+            .skip(1)
+            .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+            .map(Path::to_owned)
     }
 
     /// The provisioner's events as log lines.

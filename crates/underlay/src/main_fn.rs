@@ -24,7 +24,10 @@ impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> Outcome for Result<(), E
     }
 }
 
-#[expect(clippy::print_stderr, reason = "this is the end of the user's `main`, not a library")]
+#[expect(
+    clippy::print_stderr,
+    reason = "this is the end of the user's `main`, not a library"
+)]
 fn tell(error: &(dyn std::error::Error + Send + Sync + 'static)) -> ExitCode {
     eprintln!("error: {}", crate::error::chain(error));
     match error.downcast_ref::<crate::Error>().map(crate::Error::kind) {
@@ -36,8 +39,13 @@ fn tell(error: &(dyn std::error::Error + Send + Sync + 'static)) -> ExitCode {
 /// Runs the body of `main` on a multi-threaded runtime.
 pub fn main<F: Future<Output: Outcome>>(body: impl FnOnce() -> F) -> ExitCode {
     crate::logs::install();
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(body()).exit_code(),
-        Err(error) => tell(&crate::Error::message("the async runtime could not be started").with_source(error)),
+        Err(error) => tell(
+            &crate::Error::message("the async runtime could not be started").with_source(error),
+        ),
     }
 }

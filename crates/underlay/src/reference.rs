@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 
+use crate::Result;
 use crate::bucket::{Bucket, Download, List, Object, Objects, Upload};
 use crate::cache::CacheCluster;
 #[cfg(feature = "postgres")]
 use crate::database::Database;
 use crate::topic::{Message, Topic};
-use crate::Result;
 
 macro_rules! permissions {
     ($($(#[$meta:meta])* $name:ident)*) => {$(
@@ -110,12 +110,17 @@ pub struct TopicRef<T: 'static, P = Publisher> {
     permissions: PhantomData<fn(P)>,
 }
 
-impl<T: Message, P> TopicRef<T, P> {
+impl<T, P> TopicRef<T, P> {
     #[doc(hidden)]
     pub const fn __new(target: fn() -> &'static Topic<T>) -> Self {
-        Self { target, permissions: PhantomData }
+        Self {
+            target,
+            permissions: PhantomData,
+        }
     }
+}
 
+impl<T: Message, P> TopicRef<T, P> {
     /// Publishes a message; see [`Topic::publish`].
     ///
     /// # Errors
@@ -133,7 +138,10 @@ impl<T: Message, P> TopicRef<T, P> {
     /// # Errors
     ///
     /// As [`Topic::publish_batch`].
-    pub async fn publish_batch<'a, I>(&self, messages: impl IntoIterator<Item = &'a T>) -> Result<Vec<String>>
+    pub async fn publish_batch<'a, I>(
+        &self,
+        messages: impl IntoIterator<Item = &'a T>,
+    ) -> Result<Vec<String>>
     where
         P: Grants<Publisher, I>,
     {
@@ -170,7 +178,10 @@ pub struct BucketRef<P> {
 impl<P> BucketRef<P> {
     #[doc(hidden)]
     pub const fn __new(target: fn() -> &'static Bucket) -> Self {
-        Self { target, permissions: PhantomData }
+        Self {
+            target,
+            permissions: PhantomData,
+        }
     }
 
     /// Writes an object; see [`Bucket::upload`].
@@ -190,7 +201,12 @@ impl<P> BucketRef<P> {
     /// # Errors
     ///
     /// As [`Bucket::upload_with`].
-    pub async fn upload_with<I>(&self, name: &str, body: impl Into<Body>, upload: Upload) -> Result<Object>
+    pub async fn upload_with<I>(
+        &self,
+        name: &str,
+        body: impl Into<Body>,
+        upload: Upload,
+    ) -> Result<Object>
     where
         P: Grants<Uploader, I>,
     {
@@ -317,7 +333,10 @@ pub struct DatabaseRef<P> {
 impl<P> DatabaseRef<P> {
     #[doc(hidden)]
     pub const fn __new(target: fn() -> &'static Database) -> Self {
-        Self { target, permissions: PhantomData }
+        Self {
+            target,
+            permissions: PhantomData,
+        }
     }
 
     /// A transaction that cannot write.
@@ -330,7 +349,10 @@ impl<P> DatabaseRef<P> {
     where
         P: Grants<ReadOnly, I>,
     {
-        Ok((self.target)().pool()?.begin_with("BEGIN READ ONLY").await?)
+        Ok((self.target)()
+            .pool()?
+            .begin_with("BEGIN READ ONLY")
+            .await?)
     }
 
     /// The pool of connections, for reading and writing.
@@ -355,7 +377,10 @@ pub struct CacheRef<P> {
 impl<P> CacheRef<P> {
     #[doc(hidden)]
     pub const fn __new(target: fn() -> &'static CacheCluster) -> Self {
-        Self { target, permissions: PhantomData }
+        Self {
+            target,
+            permissions: PhantomData,
+        }
     }
 
     /// The cluster's declared name.

@@ -76,11 +76,17 @@ pub struct SecretCell<T: 'static> {
 
 impl<T: FromStr + Send + Sync> SecretCell<T> {
     pub const fn __new(name: &'static str) -> Self {
-        Self { name, slot: Slot::new() }
+        Self {
+            name,
+            slot: Slot::new(),
+        }
     }
 
     pub fn __value(&'static self) -> SecretValue<T> {
-        SecretValue { name: self.name, value: self.slot.get().and_then(Option::as_ref) }
+        SecretValue {
+            name: self.name,
+            value: self.slot.get().and_then(Option::as_ref),
+        }
     }
 }
 
@@ -100,7 +106,11 @@ impl<T: FromStr + Send + Sync> BindSecret for SecretCell<T> {
         let value = match text {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| {
-                format!("the value of the secret `{}` is not a `{}`", self.name, std::any::type_name::<T>())
+                format!(
+                    "the value of the secret `{}` is not a `{}`",
+                    self.name,
+                    std::any::type_name::<T>()
+                )
             })?),
         };
         self.slot.bind(value);

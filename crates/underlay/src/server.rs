@@ -57,12 +57,20 @@ pub(crate) struct Served {
 /// # Errors
 ///
 /// The endpoints that cannot be served.
-pub(crate) fn router(model: &Model, entries: &[Entry], users: Router, served: Served) -> Result<Router> {
+pub(crate) fn router(
+    model: &Model,
+    entries: &[Entry],
+    users: Router,
+    served: Served,
+) -> Result<Router> {
     let mut problems = Vec::new();
     let mut public = users;
     let mut private = Router::new();
     for Entry { declaration, item } in entries {
-        let (Declaration::Endpoint(endpoint), Item::Endpoint(register)) = (declaration, item) else { continue };
+        let (Declaration::Endpoint(endpoint), Item::Endpoint(register)) = (declaration, item)
+        else {
+            continue;
+        };
         match endpoint.access {
             Access::Public => public = register(public),
             Access::Private => private = register(private),
@@ -78,35 +86,61 @@ pub(crate) fn router(model: &Model, entries: &[Entry], users: Router, served: Se
     }
     let served = Arc::new(served);
     let ours = Router::new()
-        .route("/__underlay/health/live", get(async || Json(json!({ "status": "ok" }))))
+        .route(
+            "/__underlay/health/live",
+            get(async || Json(json!({ "status": "ok" }))),
+        )
         .route("/__underlay/health/ready", get(ready))
-        .route(&format!("{PUBLIC_OBJECTS}/{{bucket}}/{{*name}}"), get(public_object))
-        .route("/__underlay/objects/{bucket}/{*name}", get(signed_download).put(signed_upload))
+        .route(
+            &format!("{PUBLIC_OBJECTS}/{{bucket}}/{{*name}}"),
+            get(public_object),
+        )
+        .route(
+            "/__underlay/objects/{bucket}/{*name}",
+            get(signed_download).put(signed_upload),
+        )
         .with_state(Arc::clone(&served));
     let mut router = public.merge(ours);
     if served.local {
         let by_hand = Router::new()
             .route("/__underlay/cron/{id}", post(run_job))
             .with_state(Arc::clone(&served))
-            .route("/__underlay/model", get(async |Extension(model): Extension<Arc<Model>>| Json(Arc::clone(&model))))
+            .route(
+                "/__underlay/model",
+                get(async |Extension(model): Extension<Arc<Model>>| Json(Arc::clone(&model))),
+            )
             .layer(Extension(Arc::new(model.clone())));
-        router = router.merge(by_hand.merge(private).layer(middleware::from_fn(loopback_only)));
+        router = router.merge(
+            by_hand
+                .merge(private)
+                .layer(middleware::from_fn(loopback_only)),
+        );
     }
     Ok(router)
 }
 
 /// Serves until `stop` turns true, then until every request that runs has been answered.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move {
-            let _ = stop.wait_for(|stopped| *stopped).await;
-        })
-        .await
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    axum::serve(
+        listener,
+        router.into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .with_graceful_shutdown(async move {
+        let _ = stop.wait_for(|stopped| *stopped).await;
+    })
+    .await
 }
 
 /// Lets only callers on this machine through: others are told what anybody is told of a path that does not exist.
 async fn loopback_only(request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip().to_canonical());
     match peer {
         Some(address) if address.is_loopback() => next.run(request).await,
         _ => StatusCode::NOT_FOUND.into_response(),
@@ -119,7 +153,8 @@ async fn ready(State(served): State<Arc<Served>>) -> Response {
     #[cfg(feature = "postgres")]
     {
         let checks = served.pools.iter().map(async |(name, pool)| {
-            let answered = tokio::time::timeout(READY_TIMEOUT, sqlx::query("SELECT 1").execute(pool)).await;
+            let answered =
+                tokio::time::timeout(READY_TIMEOUT, sqlx::query("SELECT 1").execute(pool)).await;
             let problem = match answered {
                 Ok(Ok(_)) => None,
                 Ok(Err(error)) => Some(crate::error::chain(&error)),
@@ -131,14 +166,30 @@ async fn ready(State(served): State<Arc<Served>>) -> Response {
             all &= problem.is_none();
             dependencies.push(match problem {
                 None => json!({ "kind": "database", "name": name, "status": "ok" }),
-                Some(error) => json!({ "kind": "database", "name": name, "status": "failing", "error": error }),
+                Some(error) => {
+                    json!({ "kind": "database", "name": name, "status": "failing", "error": error })
+                }
             });
         }
     }
     let stopping = !served.readiness.load(Ordering::Acquire);
-    let status = if stopping { "stopping" } else if all { "ok" } else { "failing" };
-    let code = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(json!({ "status": status, "dependencies": dependencies }))).into_response()
+    let status = if stopping {
+        "stopping"
+    } else if all {
+        "ok"
+    } else {
+        "failing"
+    };
+    let code = if all {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        code,
+        Json(json!({ "status": status, "dependencies": dependencies })),
+    )
+        .into_response()
 }
 
 async fn run_job(State(served): State<Arc<Served>>, Path(id): Path<String>) -> Response {
@@ -147,7 +198,10 @@ async fn run_job(State(served): State<Arc<Served>>, Path(id): Path<String>) -> R
         let hint = underlay_model::nearest::nearest(&id, known.iter().copied());
         let message = match hint {
             Some(near) => format!("no cron `{id}` is declared; did you mean `{near}`?"),
-            None => format!("no cron `{id}` is declared; there are: {}", known.join(", ")),
+            None => format!(
+                "no cron `{id}` is declared; there are: {}",
+                known.join(", ")
+            ),
         };
         return (StatusCode::NOT_FOUND, Json(json!({ "error": message }))).into_response();
     };
@@ -167,8 +221,15 @@ async fn run_job(State(served): State<Arc<Served>>, Path(id): Path<String>) -> R
     }
 }
 
-async fn public_object(State(served): State<Arc<Served>>, Path((bucket, name)): Path<(String, String)>) -> Response {
-    let Some(bucket) = served.buckets.get(&bucket).filter(|bucket| bucket.public_url(&name).is_ok()) else {
+async fn public_object(
+    State(served): State<Arc<Served>>,
+    Path((bucket, name)): Path<(String, String)>,
+) -> Response {
+    let Some(bucket) = served
+        .buckets
+        .get(&bucket)
+        .filter(|bucket| bucket.public_url(&name).is_ok())
+    else {
         return StatusCode::NOT_FOUND.into_response();
     };
     download(&**bucket, &name).await
@@ -203,7 +264,10 @@ async fn signed_upload(
         Ok(bucket) => bucket,
         Err(refusal) => return refusal,
     };
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
     let stream = body.into_data_stream().map_err(|error| {
         underlay_backends::Error::new(
             underlay_backends::ErrorKind::Other,
@@ -213,14 +277,24 @@ async fn signed_upload(
         )
         .with_source(error)
     });
-    let options = PutOptions { content_type, ..PutOptions::default() };
+    let options = PutOptions {
+        content_type,
+        ..PutOptions::default()
+    };
     match bucket.put(&name, stream.boxed(), options).await {
-        Ok(object) => ([(header::ETAG, format!("\"{}\"", object.etag))], StatusCode::OK).into_response(),
+        Ok(object) => (
+            [(header::ETAG, format!("\"{}\"", object.etag))],
+            StatusCode::OK,
+        )
+            .into_response(),
         Err(error) => Error::from(error).into_response(),
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the refusal is the answer, and it is made once per request")]
+#[expect(
+    clippy::result_large_err,
+    reason = "the refusal is the answer, and it is made once per request"
+)]
 fn signed<'a>(
     served: &'a Served,
     method: SignedMethod,
@@ -228,8 +302,15 @@ fn signed<'a>(
     name: &str,
     query: &Signature,
 ) -> Result<&'a dyn Bucket, Response> {
-    let allowed =
-        verify(&served.signing_key, method, bucket, name, query.expires, &query.signature, SystemTime::now());
+    let allowed = verify(
+        &served.signing_key,
+        method,
+        bucket,
+        name,
+        query.expires,
+        &query.signature,
+        SystemTime::now(),
+    );
     match (allowed, served.buckets.get(bucket)) {
         (Ok(()), Some(bucket)) => Ok(&**bucket),
         _ => Err(StatusCode::FORBIDDEN.into_response()),

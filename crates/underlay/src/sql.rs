@@ -33,11 +33,23 @@ pub(crate) struct Opened {
 /// # Errors
 ///
 /// One sentence for each database that cannot be used.
-pub(crate) async fn connect(config: &InfraConfig, model: &Model, deadline: Instant) -> Result<Vec<Opened>, Vec<String>> {
-    let places = config.sql_servers.iter().enumerate().flat_map(|(index, server)| {
-        server.databases.iter().map(move |(name, database)| (index, server, name, database))
-    });
-    let declared = places.filter(|(_, _, name, _)| model.databases.iter().any(|it| it.name == **name));
+pub(crate) async fn connect(
+    config: &InfraConfig,
+    model: &Model,
+    deadline: Instant,
+) -> Result<Vec<Opened>, Vec<String>> {
+    let places = config
+        .sql_servers
+        .iter()
+        .enumerate()
+        .flat_map(|(index, server)| {
+            server
+                .databases
+                .iter()
+                .map(move |(name, database)| (index, server, name, database))
+        });
+    let declared =
+        places.filter(|(_, _, name, _)| model.databases.iter().any(|it| it.name == **name));
     gather(
         join_all(declared.map(async |(index, server, name, database)| {
             let options = connect_options(server, name, database)
@@ -59,15 +71,22 @@ pub(crate) async fn migrate(
     opened: Vec<Opened>,
     statics: &BTreeMap<String, &'static Database>,
 ) -> Result<BTreeMap<String, PgPool>, Vec<String>> {
-    let migrated = join_all(opened.into_iter().map(async |Opened { name, pool, mut connection }| {
-        if let Some(database) = statics.get(&name) {
-            let applied = database.migrator().run(&mut connection).await;
-            applied.map_err(|error| format!("database `{name}`: {}", explain_migration(&error)))?;
-        }
-        // A failure to say goodbye is the server's business.
-        let _ = connection.close().await;
-        Ok((name, pool))
-    }));
+    let migrated = join_all(opened.into_iter().map(
+        async |Opened {
+                   name,
+                   pool,
+                   mut connection,
+               }| {
+            if let Some(database) = statics.get(&name) {
+                let applied = database.migrator().run(&mut connection).await;
+                applied
+                    .map_err(|error| format!("database `{name}`: {}", explain_migration(&error)))?;
+            }
+            // A failure to say goodbye is the server's business.
+            let _ = connection.close().await;
+            Ok((name, pool))
+        },
+    ));
     gather(migrated.await)
 }
 
@@ -76,8 +95,14 @@ pub(crate) async fn migrate(
 /// # Errors
 ///
 /// Why they could not be applied.
-pub(crate) async fn migrate_fresh(database: &Database, options: &PgConnectOptions) -> Result<(), String> {
-    let mut connection = options.connect().await.map_err(|error| explain(&error, options))?;
+pub(crate) async fn migrate_fresh(
+    database: &Database,
+    options: &PgConnectOptions,
+) -> Result<(), String> {
+    let mut connection = options
+        .connect()
+        .await
+        .map_err(|error| explain(&error, options))?;
     let applied = database.migrator().run(&mut connection).await;
     let _ = connection.close().await;
     applied.map_err(|error| explain_migration(&error))
@@ -86,9 +111,15 @@ pub(crate) async fn migrate_fresh(database: &Database, options: &PgConnectOption
 /// All values, or all problems.
 fn gather<T, C: FromIterator<T>>(results: Vec<Result<T, String>>) -> Result<C, Vec<String>> {
     let mut problems = Vec::new();
-    let values = results.into_iter().filter_map(|result| result.map_err(|problem| problems.push(problem)).ok());
+    let values = results
+        .into_iter()
+        .filter_map(|result| result.map_err(|problem| problems.push(problem)).ok());
     let values = values.collect();
-    if problems.is_empty() { Ok(values) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(values)
+    } else {
+        Err(problems)
+    }
 }
 
 async fn open(
@@ -124,14 +155,21 @@ async fn open(
         .min_connections(database.min_connections.unwrap_or(0))
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(options);
-    Ok(Opened { name: name.to_owned(), pool, connection })
+    Ok(Opened {
+        name: name.to_owned(),
+        pool,
+        connection,
+    })
 }
 
 /// Whether the server may answer if it is tried again: it is not there yet, or it is starting.
 fn may_come_up(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => {
-            matches!(error.kind(), Io::ConnectionRefused | Io::ConnectionReset | Io::ConnectionAborted | Io::NotFound)
+            matches!(
+                error.kind(),
+                Io::ConnectionRefused | Io::ConnectionReset | Io::ConnectionAborted | Io::NotFound
+            )
         }
         sqlx::Error::Database(error) => error.code().as_deref() == Some("57P03"),
         _ => false,
@@ -145,16 +183,30 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
     match error {
         sqlx::Error::Io(error) => match error.kind() {
             Io::ConnectionRefused => {
-                "the connection was refused; is the server running, and are host and port right?".to_owned()
+                "the connection was refused; is the server running, and are host and port right?"
+                    .to_owned()
             }
-            Io::NotFound => "there is no such socket; is the server running, and is the folder right?".to_owned(),
+            Io::NotFound => {
+                "there is no such socket; is the server running, and is the folder right?"
+                    .to_owned()
+            }
             _ => format!("the server could not be reached: {error}"),
         },
         sqlx::Error::Database(error) => match error.code().as_deref() {
-            Some("28P01") => format!("the server refused the password of the role `{role}`; correct it"),
-            Some("28000") => format!("the server does not let the role `{role}` in: {}", error.message()),
-            Some("3D000") => format!("the server has no database `{database}`; create it, or correct `name`"),
-            Some("53300") => "the server has no connection left; raise its max_connections or lower ours".to_owned(),
+            Some("28P01") => {
+                format!("the server refused the password of the role `{role}`; correct it")
+            }
+            Some("28000") => format!(
+                "the server does not let the role `{role}` in: {}",
+                error.message()
+            ),
+            Some("3D000") => {
+                format!("the server has no database `{database}`; create it, or correct `name`")
+            }
+            Some("53300") => {
+                "the server has no connection left; raise its max_connections or lower ours"
+                    .to_owned()
+            }
             _ => error.message().to_owned(),
         },
         error => crate::error::chain(error),
@@ -171,12 +223,20 @@ fn explain_migration(error: &MigrateError) -> String {
              deploy the newer version, or restore the file"
         ),
         MigrateError::Dirty(number) => {
-            format!("migration {number} was applied in part; mend the database by hand, then remove its row from _sqlx_migrations")
+            format!(
+                "migration {number} was applied in part; mend the database by hand, then remove its row from _sqlx_migrations"
+            )
         }
         MigrateError::ExecuteMigration(error, number) => {
-            format!("migration {number} failed, and nothing of it was kept: {}", crate::error::chain(error))
+            format!(
+                "migration {number} failed, and nothing of it was kept: {}",
+                crate::error::chain(error)
+            )
         }
-        error => format!("the migrations could not be applied: {}", crate::error::chain(error)),
+        error => format!(
+            "the migrations could not be applied: {}",
+            crate::error::chain(error)
+        ),
     }
 }
 
@@ -192,15 +252,31 @@ pub(crate) fn connect_options(
         .database(database.name.as_deref().unwrap_or(name))
         .application_name("underlay");
     let (host, port) = match server.host.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().map_err(|_| format!("host: `{port}` is not a port"))?),
+        Some((host, port)) => (
+            host,
+            port.parse()
+                .map_err(|_| format!("host: `{port}` is not a port"))?,
+        ),
         None => (server.host.as_str(), 5432),
     };
-    options = if host.starts_with('/') { options.socket(host) } else { options.host(host) };
+    options = if host.starts_with('/') {
+        options.socket(host)
+    } else {
+        options.host(host)
+    };
     options = options.port(port);
-    tls(options, &server.tls_config.clone().unwrap_or_default(), database)
+    tls(
+        options,
+        &server.tls_config.clone().unwrap_or_default(),
+        database,
+    )
 }
 
-fn tls(options: PgConnectOptions, tls: &TlsConfig, database: &SqlDatabase) -> Result<PgConnectOptions, String> {
+fn tls(
+    options: PgConnectOptions,
+    tls: &TlsConfig,
+    database: &SqlDatabase,
+) -> Result<PgConnectOptions, String> {
     if tls.disabled {
         return Ok(options.ssl_mode(PgSslMode::Disable));
     }
@@ -221,7 +297,9 @@ fn tls(options: PgConnectOptions, tls: &TlsConfig, database: &SqlDatabase) -> Re
         options = options.ssl_root_cert_from_pem(ca.clone().into_bytes());
     }
     if let Some(client) = database.client_cert.as_ref().or(tls.client_cert.as_ref()) {
-        options = options.ssl_client_cert_from_pem(&client.cert).ssl_client_key_from_pem(client.key.expose());
+        options = options
+            .ssl_client_cert_from_pem(&client.cert)
+            .ssl_client_key_from_pem(client.key.expose());
     }
     Ok(options)
 }

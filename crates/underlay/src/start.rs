@@ -86,8 +86,14 @@ pub(crate) fn configuration(problems: Vec<String>) -> Error {
     let text = match &*problems {
         [only] => only.clone(),
         all => {
-            let list: String = all.iter().map(|problem| format!("\n- {}", problem.replace('\n', "\n  "))).collect();
-            format!("{} problems keep the application from starting:{list}", all.len())
+            let list: String = all
+                .iter()
+                .map(|problem| format!("\n- {}", problem.replace('\n', "\n  ")))
+                .collect();
+            format!(
+                "{} problems keep the application from starting:{list}",
+                all.len()
+            )
         }
     };
     Error::new(ErrorKind::Configuration, text)
@@ -96,7 +102,10 @@ pub(crate) fn configuration(problems: Vec<String>) -> Error {
 /// Starts everything, with a server if a router is given.
 pub(crate) async fn start(server: Option<(Router, Option<SocketAddr>)>) -> Result<Running> {
     if STARTED.swap(true, Ordering::AcqRel) {
-        return Err(Error::new(ErrorKind::Configuration, "the application is started already; start it once"));
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            "the application is started already; start it once",
+        ));
     }
     let started = start_once(server).await;
     if started.is_err() {
@@ -137,11 +146,15 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
     if !local {
         let missing = config.missing(&model);
         if !missing.is_empty() {
-            return Err(configuration(missing.iter().map(ToString::to_string).collect()));
+            return Err(configuration(
+                missing.iter().map(ToString::to_string).collect(),
+            ));
         }
     }
     let base_url = base_url(&config, listener.as_ref());
-    let backends = bind::connect(&config, &model, &base_url).await.map_err(configuration)?;
+    let backends = bind::connect(&config, &model, &base_url)
+        .await
+        .map_err(configuration)?;
     phases.add("connect", &mut since);
 
     #[cfg(feature = "postgres")]
@@ -155,7 +168,11 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         &pools,
     )?;
     let (stop, stopped) = watch::channel(false);
-    let consumers = bound.consumers.iter().map(|it| tokio::spawn(Arc::clone(it).run(stopped.clone()))).collect();
+    let consumers = bound
+        .consumers
+        .iter()
+        .map(|it| tokio::spawn(Arc::clone(it).run(stopped.clone())))
+        .collect();
     let readiness = Arc::new(AtomicBool::new(true));
     let address = listener.as_ref().map(|it| it.address);
     let server = match (router, listener) {
@@ -170,7 +187,11 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
                 pools: pools.clone(),
             };
             let router = server::router(&model, &entries, router, served)?;
-            Some(tokio::spawn(server::serve(listener.listener, router, stopped.clone())))
+            Some(tokio::spawn(server::serve(
+                listener.listener,
+                router,
+                stopped.clone(),
+            )))
         }
         _ => None,
     };
@@ -181,7 +202,10 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
     }
     let total = begin.elapsed().as_secs_f64() * 1000.0;
     tracing::info!(target: "underlay", "ready in {total:.1} ms ({phases})");
-    let shutdown = config.graceful_shutdown.total.map_or(SHUTDOWN, |seconds| Duration::from_secs(seconds.into()));
+    let shutdown = config
+        .graceful_shutdown
+        .total
+        .map_or(SHUTDOWN, |seconds| Duration::from_secs(seconds.into()));
     Ok(Running {
         address,
         stop,
@@ -205,14 +229,21 @@ fn check(model: &Model) -> Result<()> {
             Severity::Warning => tracing::warn!(target: "underlay", "{problem}"),
         }
     }
-    if errors.is_empty() { Ok(()) } else { Err(configuration(errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(configuration(errors))
+    }
 }
 
 /// The infra config that `UNDERLAY_INFRA` names or holds; `None` to provision locally.
 fn read_config() -> Result<Option<InfraConfig>> {
     let variable = |name: &str| std::env::var(name).ok();
     let Some(value) = variable("UNDERLAY_INFRA").filter(|value| !value.trim().is_empty()) else {
-        return match DEPLOYMENT_VARIABLES.iter().find(|name| std::env::var_os(name).is_some()) {
+        return match DEPLOYMENT_VARIABLES
+            .iter()
+            .find(|name| std::env::var_os(name).is_some())
+        {
             Some(name) => Err(configuration(vec![format!(
                 "{name} is set, so this is a deployment, and nothing is provisioned there: set UNDERLAY_INFRA to the \
                  path of the infra config, or to its text"
@@ -224,12 +255,19 @@ fn read_config() -> Result<Option<InfraConfig>> {
         (value, "UNDERLAY_INFRA".to_owned())
     } else {
         let text = std::fs::read_to_string(&value).map_err(|error| {
-            configuration(vec![format!("the infra config {value}, which UNDERLAY_INFRA names, cannot be read: {error}")])
+            configuration(vec![format!(
+                "the infra config {value}, which UNDERLAY_INFRA names, cannot be read: {error}"
+            )])
         })?;
         (text, value)
     };
     let config = InfraConfig::read(&text, &variable).map_err(|problems| {
-        configuration(problems.iter().map(|problem| format!("infra config {origin}: {problem}")).collect())
+        configuration(
+            problems
+                .iter()
+                .map(|problem| format!("infra config {origin}: {problem}"))
+                .collect(),
+        )
     })?;
     Ok(Some(config))
 }
@@ -257,11 +295,14 @@ async fn migrate(
         Migrations::Off => BTreeMap::new(),
         Migrations::Job => {
             return Err(configuration(vec![
-                "infra config: migrations: `job` is not supported yet; `on-start` and `off` are".to_owned(),
+                "infra config: migrations: `job` is not supported yet; `on-start` and `off` are"
+                    .to_owned(),
             ]));
         }
     };
-    let pools = crate::sql::migrate(opened, &statics).await.map_err(configuration)?;
+    let pools = crate::sql::migrate(opened, &statics)
+        .await
+        .map_err(configuration)?;
     Ok((backends, pools))
 }
 
@@ -271,7 +312,9 @@ pub(crate) fn databases(entries: &[Entry]) -> BTreeMap<String, &'static crate::D
     entries
         .iter()
         .filter_map(|entry| match (&entry.declaration, entry.item) {
-            (Declaration::Database(it), Item::Database(database)) => Some((it.name.clone(), *database)),
+            (Declaration::Database(it), Item::Database(database)) => {
+                Some((it.name.clone(), *database))
+            }
             _ => None,
         })
         .collect()
@@ -301,7 +344,10 @@ pub(crate) fn bind_statics(
     let mut jobs = Jobs::new();
     for Entry { declaration, item } in entries {
         let unbound = |kind: &str, name: &str| {
-            let place = declaration.source().map(ToString::to_string).unwrap_or_default();
+            let place = declaration
+                .source()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             format!("the {kind} `{name}`, declared at {place}, is not bound by the infra config")
         };
         match (declaration, item) {
@@ -315,7 +361,10 @@ pub(crate) fn bind_statics(
                 None => problems.push(unbound("topic", &it.name)),
             },
             (Declaration::Subscription(it), Item::Subscription(handle)) => {
-                match backends.subscriptions.remove(&(it.topic.clone(), it.name.clone())) {
+                match backends
+                    .subscriptions
+                    .remove(&(it.topic.clone(), it.name.clone()))
+                {
                     Some(source) => match Consumer::new(it, *handle, source) {
                         Ok(consumer) => consumers.push(Arc::new(consumer)),
                         Err(problem) => problems.push(problem),
@@ -326,7 +375,8 @@ pub(crate) fn bind_statics(
             (Declaration::Cron(it), Item::Cron(handler)) => {
                 jobs.insert(it.name.clone(), *handler);
             }
-            (Declaration::Bucket(it), Item::Bucket(bucket)) => match backends.buckets.get(&it.name) {
+            (Declaration::Bucket(it), Item::Bucket(bucket)) => match backends.buckets.get(&it.name)
+            {
                 Some(backend) => bucket.bind(Arc::clone(backend)),
                 None => problems.push(unbound("bucket", &it.name)),
             },
@@ -335,7 +385,9 @@ pub(crate) fn bind_statics(
                 None => problems.push(unbound("cache", &it.name)),
             },
             (Declaration::Secret(it), Item::Secret(secret)) => {
-                if let Err(problem) = secret.bind(backends.secrets.get(&it.name).map(String::as_str)) {
+                if let Err(problem) =
+                    secret.bind(backends.secrets.get(&it.name).map(String::as_str))
+                {
                     problems.push(problem);
                 }
             }
@@ -388,7 +440,8 @@ impl Running {
                 return cause.map_err(|error| Error::message("the HTTP server failed").with_source(error));
             }
         }
-        self.drain(async { failed.await.map_err(std::io::Error::other)? }).await
+        self.drain(async { failed.await.map_err(std::io::Error::other)? })
+            .await
     }
 
     /// Stops accepting and receiving, waits for what runs, and closes everything.

@@ -47,8 +47,11 @@ pub type Handle = fn(Bytes, Delivery) -> HandlerFuture;
 #[doc(hidden)]
 pub fn __decode<T: Message>(body: &Bytes) -> Result<T, HandlerError> {
     serde_json::from_slice(body).map_err(|error| {
-        Error::new(ErrorKind::Unrecoverable, format!("the payload is not a `{}`", std::any::type_name::<T>()))
-            .with_source(error)
-            .into()
+        Error::new(
+            ErrorKind::Unrecoverable,
+            format!("the payload is not a `{}`", std::any::type_name::<T>()),
+        )
+        .with_source(error)
+        .into()
     })
 }

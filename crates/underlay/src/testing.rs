@@ -37,7 +37,10 @@ static STATE: Slot<State> = Slot::new();
 
 fn state() -> Result<&'static State> {
     STATE.get().ok_or_else(|| {
-        Error::new(ErrorKind::NotStarted, "`underlay::testing` works only in a test with `#[underlay::test]`")
+        Error::new(
+            ErrorKind::NotStarted,
+            "`underlay::testing` works only in a test with `#[underlay::test]`",
+        )
     })
 }
 
@@ -68,7 +71,9 @@ pub async fn drain() -> Result<usize> {
                 received_any = true;
                 match consumer.deliver(received).await {
                     Outcome::Handled => handled += 1,
-                    Outcome::Retried { reason, .. } => failures.push(format!("{}: {reason}", consumer.id())),
+                    Outcome::Retried { reason, .. } => {
+                        failures.push(format!("{}: {reason}", consumer.id()))
+                    }
                     Outcome::DeadLettered { reason } => {
                         failures.push(format!("{}: dead-lettered: {reason}", consumer.id()));
                     }
@@ -81,7 +86,9 @@ pub async fn drain() -> Result<usize> {
     }
     match &*failures {
         [] => Ok(handled),
-        [only] => Err(Error::message(format!("a subscription's handler failed: {only}"))),
+        [only] => Err(Error::message(format!(
+            "a subscription's handler failed: {only}"
+        ))),
         all => Err(Error::message(format!(
             "{} deliveries failed:\n- {}",
             all.len(),
@@ -97,8 +104,11 @@ pub async fn drain() -> Result<usize> {
 /// [`ErrorKind::NotFound`] if no such cron is declared; otherwise the handler's failure.
 pub async fn run_cron(name: &str) -> Result<()> {
     let job = state()?.jobs.get(name);
-    let job = job.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no cron `{name}` is declared")))?;
-    job().await.map_err(|error| Error::message(format!("the cron `{name}` failed")).with_source(error))
+    let job = job
+        .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no cron `{name}` is declared")))?;
+    job()
+        .await
+        .map_err(|error| Error::message(format!("the cron `{name}` failed")).with_source(error))
 }
 
 /// Gives a secret a value, for this test.
@@ -108,12 +118,22 @@ pub async fn run_cron(name: &str) -> Result<()> {
 /// [`ErrorKind::NotFound`] if no such secret is declared, [`ErrorKind::InvalidArgument`] if the text is not one of
 /// its type.
 pub fn set_secret(name: &str, value: &str) -> Result<()> {
-    let secret = state()?.entries.iter().find_map(|entry| match (&entry.declaration, entry.item) {
-        (Declaration::Secret(it), Item::Secret(secret)) if it.name == name => Some(*secret),
-        _ => None,
-    });
-    let secret = secret.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no secret `{name}` is declared")))?;
-    secret.bind(Some(value)).map_err(|problem| Error::new(ErrorKind::InvalidArgument, problem))
+    let secret = state()?
+        .entries
+        .iter()
+        .find_map(|entry| match (&entry.declaration, entry.item) {
+            (Declaration::Secret(it), Item::Secret(secret)) if it.name == name => Some(*secret),
+            _ => None,
+        });
+    let secret = secret.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotFound,
+            format!("no secret `{name}` is declared"),
+        )
+    })?;
+    secret
+        .bind(Some(value))
+        .map_err(|problem| Error::new(ErrorKind::InvalidArgument, problem))
 }
 
 /// Every endpoint that is declared, public or private, as a router to call without a server.
@@ -165,7 +185,10 @@ pub fn run<F: Future>(name: &'static str, body: impl FnOnce() -> F) -> F::Output
         }
         Err(error) => {
             Scope::enter(outer);
-            panic!("the resources of the test `{name}` could not be had: {}", crate::error::chain(&error));
+            panic!(
+                "the resources of the test `{name}` could not be had: {}",
+                crate::error::chain(&error)
+            );
         }
     };
     Scope::enter(outer);
@@ -178,12 +201,16 @@ async fn prepare() -> Result<host::Clones> {
     let entries = Arc::new(inventory::entries().map_err(start::configuration)?);
     let model = Arc::new(inventory::model(&entries));
     let (config, clones) = host::clone(&model, &entries).await?;
-    let backends = bind::connect(&config, &model, "http://localhost").await.map_err(start::configuration)?;
+    let backends = bind::connect(&config, &model, "http://localhost")
+        .await
+        .map_err(start::configuration)?;
     #[cfg(feature = "postgres")]
     let (backends, pools) = {
         let mut backends = backends;
         let opened = std::mem::take(&mut backends.databases);
-        let pools = crate::sql::migrate(opened, &BTreeMap::new()).await.map_err(start::configuration)?;
+        let pools = crate::sql::migrate(opened, &BTreeMap::new())
+            .await
+            .map_err(start::configuration)?;
         (backends, pools)
     };
     let bound = start::bind_statics(

@@ -82,7 +82,12 @@ pub struct Topic<T> {
 impl<T: Message> Topic<T> {
     #[doc(hidden)]
     pub const fn __new(name: &'static str, ordered_by: Option<&'static str>) -> Self {
-        Self { name, ordered_by, slot: Slot::new(), message: PhantomData }
+        Self {
+            name,
+            ordered_by,
+            slot: Slot::new(),
+            message: PhantomData,
+        }
     }
 
     /// The declared name.
@@ -108,23 +113,41 @@ impl<T: Message> Topic<T> {
     /// # Errors
     ///
     /// As [`publish`](Self::publish); some of the messages may have been stored.
-    pub async fn publish_batch<'a>(&self, messages: impl IntoIterator<Item = &'a T>) -> Result<Vec<String>> {
-        let encoded = messages.into_iter().map(|message| self.encode(message)).collect::<Result<_>>()?;
+    pub async fn publish_batch<'a>(
+        &self,
+        messages: impl IntoIterator<Item = &'a T>,
+    ) -> Result<Vec<String>> {
+        let encoded = messages
+            .into_iter()
+            .map(|message| self.encode(message))
+            .collect::<Result<_>>()?;
         Ok(self.bound()?.publish_batch(encoded).await?)
     }
 
     fn bound(&self) -> Result<&dyn backend::Topic> {
-        self.slot.get().map(|topic| &**topic).ok_or_else(|| Error::not_started("topic", self.name))
+        self.slot
+            .get()
+            .map(|topic| &**topic)
+            .ok_or_else(|| Error::not_started("topic", self.name))
     }
 
     fn encode(&self, message: &T) -> Result<backend::Message> {
         let body = serde_json::to_vec(message).map_err(|error| {
-            Error::new(ErrorKind::InvalidArgument, format!("a message of topic `{}` could not be encoded", self.name))
-                .with_source(error)
+            Error::new(
+                ErrorKind::InvalidArgument,
+                format!("a message of topic `{}` could not be encoded", self.name),
+            )
+            .with_source(error)
         })?;
         let attributes = message.attributes();
-        let ordering_key = self.ordered_by.and_then(|field| attributes.get(field).cloned());
-        Ok(backend::Message { body: body.into(), attributes, ordering_key })
+        let ordering_key = self
+            .ordered_by
+            .and_then(|field| attributes.get(field).cloned());
+        Ok(backend::Message {
+            body: body.into(),
+            attributes,
+            ordering_key,
+        })
     }
 }
 

@@ -12,22 +12,46 @@ use underlay_model::Model;
 
 /// The attributes that declare something.
 const ATTRIBUTES: [&str; 10] = [
-    "api", "bucket", "cache", "cron", "database", "keyspace", "reference", "secret", "subscription", "topic",
+    "api",
+    "bucket",
+    "cache",
+    "cron",
+    "database",
+    "keyspace",
+    "reference",
+    "secret",
+    "subscription",
+    "topic",
 ];
 
 /// Logs a warning for each crate that declares something of which nothing is in this binary.
 pub(crate) fn warn(model: &Model, root: &Path) {
-    let Ok(binary) = std::env::current_exe() else { return };
+    let Ok(binary) = std::env::current_exe() else {
+        return;
+    };
     // Cargo's dep-info file: https://doc.rust-lang.org/cargo/reference/build-cache.html#dep-info-files
-    let Ok(dep_info) = fs::read_to_string(binary.with_extension("d")) else { return };
+    let Ok(dep_info) = fs::read_to_string(binary.with_extension("d")) else {
+        return;
+    };
     let linked: BTreeSet<PathBuf> = files(model).map(|file| root.join(file)).collect();
     let mut warned = BTreeSet::new();
-    for source in sources(&dep_info).filter(|path| path.starts_with(root) && !linked.contains(path)) {
-        let Ok(text) = fs::read_to_string(&source) else { continue };
-        let Some(line) = first_declaration(&text) else { continue };
-        let Some(package) = source.ancestors().find(|folder| folder.join("Cargo.toml").is_file()) else { continue };
+    for source in sources(&dep_info).filter(|path| path.starts_with(root) && !linked.contains(path))
+    {
+        let Ok(text) = fs::read_to_string(&source) else {
+            continue;
+        };
+        let Some(line) = first_declaration(&text) else {
+            continue;
+        };
+        let Some(package) = source
+            .ancestors()
+            .find(|folder| folder.join("Cargo.toml").is_file())
+        else {
+            continue;
+        };
         // A crate of which another file is linked is linked; this file's declarations may be configured out.
-        if linked.iter().any(|file| file.starts_with(package)) && !is_own_library(&source, package) {
+        if linked.iter().any(|file| file.starts_with(package)) && !is_own_library(&source, package)
+        {
             continue;
         }
         let name = package_name(package).replace('-', "_");
@@ -54,7 +78,11 @@ fn files(model: &Model) -> impl Iterator<Item = &str> {
 
 /// The Rust files in a dep-info file, which escapes spaces as make does.
 fn sources(dep_info: &str) -> impl Iterator<Item = PathBuf> {
-    let line = dep_info.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, rest)| rest);
+    let line = dep_info
+        .lines()
+        .next()
+        .and_then(|line| line.split_once(": "))
+        .map_or("", |(_, rest)| rest);
     let paths = line.replace("\\ ", "\0");
     let paths: Vec<PathBuf> = paths
         .split(' ')
@@ -67,11 +95,15 @@ fn sources(dep_info: &str) -> impl Iterator<Item = PathBuf> {
 /// The line of the first attribute in the text that declares something.
 fn first_declaration(text: &str) -> Option<usize> {
     let declares = |line: &str| {
-        let line = line.strip_prefix("#[").map(|line| line.strip_prefix("underlay::").unwrap_or(line))?;
+        let line = line
+            .strip_prefix("#[")
+            .map(|line| line.strip_prefix("underlay::").unwrap_or(line))?;
         let name = line.split(['(', ']']).next()?;
         ATTRIBUTES.contains(&name).then_some(())
     };
-    text.lines().position(|line| declares(line).is_some()).map(|index| index + 1)
+    text.lines()
+        .position(|line| declares(line).is_some())
+        .map(|index| index + 1)
 }
 
 /// Whether the file belongs to a library whose package also has a `main.rs`, which may not name it.
@@ -85,7 +117,13 @@ fn package_name(package: &Path) -> String {
         let (key, value) = line.split_once('=')?;
         (key.trim() == "name").then(|| value.trim().trim_matches('"').to_owned())
     });
-    name.unwrap_or_else(|| package.file_name().unwrap_or_default().to_string_lossy().into_owned())
+    name.unwrap_or_else(|| {
+        package
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    })
 }
 
 #[cfg(test)]
@@ -109,6 +147,9 @@ mod tests {
     #[test]
     fn dep_info_paths_may_have_spaces() {
         let paths: Vec<PathBuf> = sources("/t/shop: /a\\ b/main.rs /c/lib.rs /c/x.sql\n").collect();
-        assert_eq!(paths, [PathBuf::from("/a b/main.rs"), PathBuf::from("/c/lib.rs")]);
+        assert_eq!(
+            paths,
+            [PathBuf::from("/a b/main.rs"), PathBuf::from("/c/lib.rs")]
+        );
     }
 }

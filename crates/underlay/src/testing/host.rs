@@ -26,7 +26,9 @@ impl Clones {
 /// Refuses: this binary cannot provision.
 #[cfg(not(feature = "local"))]
 pub(super) async fn clone(_model: &Model, _entries: &[Entry]) -> Result<(InfraConfig, Clones)> {
-    Err(configuration(vec!["`#[underlay::test]` needs the feature `local` of underlay".to_owned()]))
+    Err(configuration(vec![
+        "`#[underlay::test]` needs the feature `local` of underlay".to_owned(),
+    ]))
 }
 
 #[cfg(feature = "local")]
@@ -69,10 +71,16 @@ mod shared {
     async fn host(model: &Model) -> Result<Arc<Host>> {
         let host = HOST.get_or_try_init(|| async {
             let checkout = crate::local::checkout()?;
-            let options = Options { kind: Kind::Test, ..Options::default() };
-            let provisioned = underlay_local::provision(model, &checkout, &options, &crate::local::Log)
-                .await
-                .map_err(|errors| configuration(errors.0.iter().map(ToString::to_string).collect()))?;
+            let options = Options {
+                kind: Kind::Test,
+                ..Options::default()
+            };
+            let provisioned =
+                underlay_local::provision(model, &checkout, &options, &crate::local::Log)
+                    .await
+                    .map_err(|errors| {
+                        configuration(errors.0.iter().map(ToString::to_string).collect())
+                    })?;
             #[cfg(feature = "postgres")]
             let cluster = match provisioned.admin {
                 None => None,
@@ -119,10 +127,14 @@ mod shared {
     ) -> Result<Vec<String>> {
         use futures_util::future::join_all;
 
-        let Some(cluster) = &host.cluster else { return Ok(Vec::new()) };
+        let Some(cluster) = &host.cluster else {
+            return Ok(Vec::new());
+        };
         let statics = crate::start::databases(entries);
         let cloned = join_all(model.databases.iter().map(async |database| {
-            let build = async |options: sqlx::postgres::PgConnectOptions| match statics.get(&database.name) {
+            let build = async |options: sqlx::postgres::PgConnectOptions| match statics
+                .get(&database.name)
+            {
                 Some(declared) => crate::sql::migrate_fresh(declared, &options).await,
                 None => Ok(()),
             };
@@ -144,13 +156,20 @@ mod shared {
                 Err(error) => problems.push(underlay_local::Error::to_string(&error)),
             }
         }
-        if problems.is_empty() { Ok(databases) } else { Err(configuration(problems)) }
+        if problems.is_empty() {
+            Ok(databases)
+        } else {
+            Err(configuration(problems))
+        }
     }
 
     /// Everything that a migrated database's content depends on.
     #[cfg(feature = "postgres")]
     fn template_name(database: &underlay_model::model::Database) -> String {
-        let migrations = database.migrations.iter().map(|it| format!(" {}:{}", it.number, it.checksum));
+        let migrations = database
+            .migrations
+            .iter()
+            .map(|it| format!(" {}:{}", it.number, it.checksum));
         format!("{}{}", database.name, migrations.collect::<String>())
     }
 }

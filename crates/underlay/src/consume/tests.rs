@@ -1,0 +1,270 @@
+//! The promises of the loop, one test each, over the broker in memory and tokio's paused clock.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use underlay_backends::memory::{Broker, SubscriptionOptions, TopicOptions};
+use underlay_backends::topic::{Message, Topic};
+use underlay_model::model::DeliveryOptions;
+
+use super::*;
+use crate::subscription::HandlerFuture;
+
+/// A running subscription, and what one needs to look at it from outside.
+struct Bench {
+    topic: Arc<dyn Topic>,
+    source: Arc<dyn Source>,
+    stop: watch::Sender<bool>,
+    consumer: tokio::task::JoinHandle<()>,
+}
+
+fn start(handle: Handle, options: DeliveryOptions, ordered: bool) -> Bench {
+    let broker = Broker::in_memory();
+    let topic_options = TopicOptions {
+        ordered,
+        ..TopicOptions::default()
+    };
+    let topic = broker.topic("events", topic_options).unwrap();
+    let source = broker
+        .subscription("events", "handle", SubscriptionOptions::default())
+        .unwrap();
+    let declared = model::Subscription {
+        name: "handle".to_owned(),
+        topic: "events".to_owned(),
+        handler: String::new(),
+        delivery: options,
+        service: String::new(),
+        doc: String::new(),
+        source: underlay_model::Source::default(),
+    };
+    let consumer = Arc::new(Consumer::new(&declared, handle, Arc::clone(&source)).unwrap());
+    let (stop, stopped) = watch::channel(false);
+    Bench {
+        topic,
+        source,
+        stop,
+        consumer: tokio::spawn(consumer.run(stopped)),
+    }
+}
+
+impl Bench {
+    async fn publish(&self, body: &'static str, key: Option<&str>) -> String {
+        let message = Message {
+            body: body.into(),
+            attributes: BTreeMap::new(),
+            ordering_key: key.map(str::to_owned),
+        };
+        self.topic.publish(message).await.unwrap()
+    }
+
+    async fn stop(self) -> Arc<dyn Source> {
+        self.stop.send_replace(true);
+        self.consumer.await.unwrap();
+        self.source
+    }
+}
+
+/// Waits, by letting other tasks and the paused clock go on, until the condition holds.
+async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn options(max_retries: Option<u32>) -> DeliveryOptions {
+    DeliveryOptions {
+        max_retries,
+        ..DeliveryOptions::default()
+    }
+}
+
+#[test]
+fn backoff_doubles_up_to_the_maximum() {
+    let (min, max) = (Duration::from_secs(10), Duration::from_secs(600));
+    for (failures, lower) in [(0, 10), (1, 20), (2, 40), (5, 320), (6, 600), (100, 600)] {
+        let wait = backoff(min, max, failures);
+        assert!(
+            wait >= Duration::from_secs(lower) && wait <= max,
+            "{failures}: {wait:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_message_comes_back_with_the_next_attempt_and_the_same_id() {
+    static SEEN: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
+    fn handle(_: bytes::Bytes, delivery: Delivery) -> HandlerFuture {
+        let mut seen = SEEN.lock().unwrap();
+        seen.push((delivery.id, delivery.attempt));
+        let result = if seen.len() < 3 {
+            Err("not yet".into())
+        } else {
+            Ok(())
+        };
+        Box::pin(async { result })
+    }
+    let bench = start(handle, options(Some(100)), false);
+    let id = bench.publish("1", None).await;
+    until(|| SEEN.lock().unwrap().len() == 3).await;
+    let source = bench.stop().await;
+    assert_eq!(
+        *SEEN.lock().unwrap(),
+        [(id.clone(), 1), (id.clone(), 2), (id, 3)]
+    );
+    assert!(source.dead_letters(10).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_dead_lettered_after_its_retries_with_the_last_reason() {
+    static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
+    fn handle(_: bytes::Bytes, delivery: Delivery) -> HandlerFuture {
+        ATTEMPTS.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move { Err(format!("attempt {} failed", delivery.attempt).into()) })
+    }
+    let bench = start(handle, options(Some(2)), false);
+    bench.publish("1", None).await;
+    until(|| ATTEMPTS.load(Ordering::SeqCst) == 3).await;
+    let source = bench.stop().await;
+    let dead = source.dead_letters(10).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(
+        (dead[0].attempts, dead[0].reason.as_str()),
+        (3, "attempt 3 failed")
+    );
+    assert_eq!(ATTEMPTS.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unrecoverable_failure_is_dead_lettered_at_once() {
+    static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
+    fn handle(_: bytes::Bytes, _: Delivery) -> HandlerFuture {
+        ATTEMPTS.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Err(Error::unrecoverable("no such customer").into()) })
+    }
+    let bench = start(handle, options(Some(100)), false);
+    bench.publish("1", None).await;
+    until(|| ATTEMPTS.load(Ordering::SeqCst) == 1).await;
+    let source = bench.stop().await;
+    let dead = source.dead_letters(10).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(
+        dead[0].reason,
+        "the message can never be handled: no such customer"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_a_failure_and_the_loop_goes_on() {
+    static HANDLED: AtomicUsize = AtomicUsize::new(0);
+    fn handle(body: bytes::Bytes, delivery: Delivery) -> HandlerFuture {
+        Box::pin(async move {
+            assert!(body != "poison" || delivery.attempt > 1, "poisoned");
+            HANDLED.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        })
+    }
+    let bench = start(handle, options(Some(100)), false);
+    bench.publish("poison", None).await;
+    bench.publish("good", None).await;
+    until(|| HANDLED.load(Ordering::SeqCst) == 2).await;
+    let source = bench.stop().await;
+    assert!(source.dead_letters(10).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_hangs_is_given_up_at_its_deadline() {
+    static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
+    fn handle(_: bytes::Bytes, delivery: Delivery) -> HandlerFuture {
+        ATTEMPTS.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            if delivery.attempt == 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        })
+    }
+    let bench = start(handle, options(Some(100)), false);
+    bench.publish("1", None).await;
+    until(|| ATTEMPTS.load(Ordering::SeqCst) == 2).await;
+    let source = bench.stop().await;
+    assert!(source.dead_letters(10).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_max_concurrency_run_at_once() {
+    static RUNNING: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    static HANDLED: AtomicUsize = AtomicUsize::new(0);
+    fn handle(_: bytes::Bytes, _: Delivery) -> HandlerFuture {
+        Box::pin(async {
+            MOST.fetch_max(RUNNING.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            HANDLED.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        })
+    }
+    let bench = start(
+        handle,
+        DeliveryOptions {
+            max_concurrency: 3,
+            ..DeliveryOptions::default()
+        },
+        false,
+    );
+    for _ in 0..10 {
+        bench.publish("1", None).await;
+    }
+    until(|| HANDLED.load(Ordering::SeqCst) == 10).await;
+    bench.stop().await;
+    assert_eq!(MOST.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn order_is_kept_per_key_across_retries_and_other_keys_go_on() {
+    static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    fn handle(body: bytes::Bytes, delivery: Delivery) -> HandlerFuture {
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        let fails = body == "a1" && delivery.attempt < 3;
+        SEEN.lock().unwrap().push(body);
+        Box::pin(async move { if fails { Err("not yet".into()) } else { Ok(()) } })
+    }
+    let bench = start(handle, options(Some(100)), true);
+    for (body, key) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("b2", "b")] {
+        bench.publish(body, Some(key)).await;
+    }
+    until(|| SEEN.lock().unwrap().len() == 6).await;
+    bench.stop().await;
+    let seen = SEEN.lock().unwrap();
+    let of = |key: &str| {
+        seen.iter()
+            .filter(|body| body.starts_with(key))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("a"), ["a1", "a1", "a1", "a2"]);
+    assert_eq!(of("b"), ["b1", "b2"]);
+    let last_b = seen.iter().rposition(|body| body == "b2").unwrap();
+    let last_a = seen.iter().rposition(|body| body == "a1").unwrap();
+    assert!(last_b < last_a, "a failing key held up another: {seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_the_handlers_that_run() {
+    static ENDED: AtomicUsize = AtomicUsize::new(0);
+    static BEGUN: AtomicUsize = AtomicUsize::new(0);
+    fn handle(_: bytes::Bytes, _: Delivery) -> HandlerFuture {
+        BEGUN.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            ENDED.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        })
+    }
+    let bench = start(handle, options(Some(100)), false);
+    bench.publish("1", None).await;
+    until(|| BEGUN.load(Ordering::SeqCst) == 1).await;
+    bench.stop().await;
+    assert_eq!(ENDED.load(Ordering::SeqCst), 1);
+}
