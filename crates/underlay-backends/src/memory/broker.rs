@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -98,6 +98,7 @@ struct Inner {
     restored: Mutex<Restored>,
     next_seq: AtomicU64,
     next_delivery: AtomicU64,
+    closed: AtomicBool,
 }
 
 /// A topic and the queues of its subscriptions.
@@ -179,6 +180,9 @@ impl Broker {
     /// [exactly once](TopicOptions::exactly_once).
     /// Message bodies beyond [`FileOptions::memory_budget`] stay in the file and are read when they are delivered.
     ///
+    /// The file is written by a thread of its own, so a test with tokio's clock paused should not publish while a lease
+    /// or a delay runs: the clock would jump to its end.
+    ///
     /// `declared` is every (topic, subscription) of the program. What the file holds for others is removed, or it
     /// would grow for ever, and is reported.
     ///
@@ -213,6 +217,7 @@ impl Broker {
                 restored: Mutex::new(restored),
                 next_seq: AtomicU64::new(1),
                 next_delivery: AtomicU64::new(1),
+                closed: AtomicBool::new(false),
             }),
         }
     }
@@ -315,6 +320,7 @@ impl Broker {
     ///
     /// When the last changes could not be written.
     pub async fn close(&self) -> Result<()> {
+        self.inner.closed.store(true, Ordering::Release);
         let topics: Vec<_> = self.inner.topics().values().cloned().collect();
         for topic in topics {
             topic.queues().iter().for_each(|queue| queue.close());
@@ -362,6 +368,15 @@ impl Topic for MemoryTopic {
             );
             return Err(Error::new(
                 ErrorKind::TooLarge,
+                PROVIDER,
+                &self.state.name,
+                text,
+            ));
+        }
+        if self.inner.closed.load(Ordering::Acquire) {
+            let text = "publish a message: the broker is closed";
+            return Err(Error::new(
+                ErrorKind::Unavailable,
                 PROVIDER,
                 &self.state.name,
                 text,
@@ -589,7 +604,7 @@ impl Subscription for MemorySubscription {
                     ErrorKind::Unavailable,
                     PROVIDER,
                     &self.resource,
-                    "the broker is closed",
+                    "receive messages: the broker is closed",
                 ));
             };
             let taken = PutBack {

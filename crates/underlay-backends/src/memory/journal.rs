@@ -309,11 +309,17 @@ impl Journal {
     pub(super) async fn close(&self) -> Result<()> {
         let place = self.reserve(0).await?;
         let (done, written) = oneshot::channel();
-        match self.send(place, Change::Close { done }) {
+        let closed = match self.send(place, Change::Close { done }) {
             Ok(()) => self.wait(written).await,
-            // Closed before.
-            Err(_) => Ok(()),
-        }
+            Err(error) => Err(error),
+        };
+        // Another close was first.
+        let is_closed = self
+            .db
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none();
+        if is_closed { Ok(()) } else { closed }
     }
 }
 
