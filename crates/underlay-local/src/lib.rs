@@ -15,21 +15,24 @@
 //! | `<namespace>/postgres/` | the native server's cluster |
 //! | `<namespace>/postgres.log`, `postgres-test.log` | the log of the native server's last start |
 //! | `<namespace>/postgres.lock`, `postgres-test.lock` | held by the process that is just starting a native server |
+//! | `<namespace>/use.lock` | held, shared, by every application that uses the namespace |
 //! | `<namespace>/topics.redb`, `objects/` | messages and objects |
 //!
 //! Elsewhere:
 //!
 //! | Path | What |
 //! |---|---|
-//! | `<temp>/underlay-<uid>-<10 digits>/` | the native server's socket, FIFO and script, per checkout, namespace and kind |
+//! | `<temp>/underlay-<uid>-<10 digits>/` | the native server's socket, FIFO, script and `owner.json`, per checkout, namespace and kind |
 //! | `/dev/shm/underlay-<uid>-<checkout>/` | test clusters; in the temporary folder where there is no room |
 //! | `$UNDERLAY_CACHE`, else the user's cache folder, in `underlay/postgres/<release>-<target>/` | downloaded server binaries |
 //! | `/var/tmp/underlay-0-<checkout>/` | clusters, when root may not run the server and the checkout is closed to others |
 
 mod checkout;
 mod docker;
+mod doctor;
 mod error;
 mod lock;
+mod manage;
 pub mod namespace;
 mod port;
 mod postgres;
@@ -39,7 +42,9 @@ mod secrets;
 mod settings;
 
 pub use checkout::Checkout;
+pub use doctor::{Check, Report, Status, doctor};
 pub use error::{Error, ErrorKind, Errors};
+pub use manage::{Processes, Removed, ServerStatus, delete_namespace, down, ps, reset};
 pub use port::first_free_port;
 pub use postgres::{PostgresUsed, Rung, TestCluster, install_postgres};
 pub use provision::{Admin, Kind, Options, Phase, Provisioned, provision};

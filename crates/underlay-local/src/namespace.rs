@@ -42,6 +42,16 @@ pub fn active(checkout: &Checkout, explicit: Option<&str>) -> Result<String, Err
 ///
 /// When there is no such namespace, or the state folder cannot be written.
 pub fn switch(checkout: &Checkout, name: &str) -> Result<(), Error> {
+    require(checkout, name)?;
+    checkout.prepare()?;
+    write_private(
+        &checkout.state.join(ACTIVE_FILE),
+        format!("{name}\n").as_bytes(),
+    )
+}
+
+/// That a namespace exists; else an error that names the nearest.
+pub(crate) fn require(checkout: &Checkout, name: &str) -> Result<(), Error> {
     check(name, "the namespace")?;
     let names = list(checkout)?;
     if !names.iter().any(|it| it == name) {
@@ -51,15 +61,11 @@ pub fn switch(checkout: &Checkout, name: &str) -> Result<(), Error> {
             |near| format!("did you mean `{near}`?"),
         );
         let message = format!(
-            "there is no namespace `{name}`; {hint}, or create it: cargo underlay namespace create {name}"
+            "there is no namespace `{name}`; {hint} (to create it: cargo underlay namespace create {name})"
         );
         return Err(Error::new(ErrorKind::Namespace, message));
     }
-    checkout.prepare()?;
-    write_private(
-        &checkout.state.join(ACTIVE_FILE),
-        format!("{name}\n").as_bytes(),
-    )
+    Ok(())
 }
 
 /// All namespaces of this checkout, sorted; [`DEFAULT_NAMESPACE`] is always one of them.

@@ -19,7 +19,7 @@ use underlay_model::{
 use crate::{
     checkout::Checkout,
     error::{Error, Errors},
-    namespace,
+    manage, namespace,
     postgres::{self, PostgresUsed, Scope, Server},
     report::Reporter,
     secrets,
@@ -94,6 +94,8 @@ pub struct Provisioned {
     /// What took how long.
     pub phases: Vec<Phase>,
     pub(crate) checkout_id: String,
+    /// Says to `cargo underlay reset` and its like that somebody uses the namespace.
+    _use: fs::File,
     #[cfg(unix)]
     _guard: Option<postgres::Guard>,
 }
@@ -167,12 +169,11 @@ pub async fn provision(
             missing: Vec::new(),
         }
     });
-    if let Err(error) = prepare(checkout, &namespace) {
-        problems.push(error);
-    }
     if !problems.is_empty() {
         return Err(Errors(problems));
     }
+    prepare(checkout, &namespace)?;
+    let used = manage::use_together(checkout, &namespace)?;
     phases.push(Phase {
         name: "settings".to_owned(),
         duration: begin.elapsed(),
@@ -188,6 +189,7 @@ pub async fn provision(
         missing_secrets: secrets.missing,
         phases,
         checkout_id: checkout.id.clone(),
+        _use: used,
         #[cfg(unix)]
         _guard: None,
     };

@@ -39,6 +39,15 @@ pub async fn install_postgres(reporter: &dyn Reporter) -> Result<PathBuf, Error>
     Ok(provide(None, reporter).await?.folder)
 }
 
+/// The folder of the binaries in the cache, if they are there.
+pub(crate) async fn cached() -> Result<Option<PathBuf>, Error> {
+    let folder = cache_folder()
+        .await?
+        .join("postgres")
+        .join(format!("{RELEASE}-{}", target()?));
+    Ok(installed(&folder).await?.map(|binaries| binaries.folder))
+}
+
 /// The binaries, from the cache or downloaded.
 pub(crate) async fn provide(
     wanted: Option<&str>,

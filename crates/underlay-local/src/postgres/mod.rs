@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use underlay_model::{Model, infra::TlsConfig};
 
+pub(crate) use self::native::{data_folders, running_natives, stop_natives};
 use self::record::Record;
 #[cfg(unix)]
 pub(crate) use self::supervisor::Guard;
@@ -354,6 +355,56 @@ async fn take_rung(
             native::take(scope, Rung::Managed, &[binaries]).await
         }
     }
+}
+
+/// Whether the last server of a namespace was a container, for either kind.
+pub(crate) fn is_in_docker(checkout: &Checkout, namespace: &str) -> bool {
+    [Kind::Run, Kind::Test].into_iter().any(|kind| {
+        // A record that cannot be read says nothing; removing it tells why.
+        let record = record::read(checkout, namespace, kind);
+        matches!(
+            record,
+            Ok(Some(Record {
+                rung: Rung::Docker,
+                ..
+            }))
+        )
+    })
+}
+
+/// What a machine offers without Docker.
+pub(crate) struct PostgresOffer {
+    /// Version and folder of each installed server, or why there is none.
+    pub(crate) native: Result<Vec<(String, PathBuf)>, String>,
+    /// The folder of the downloaded server, if there is one; or why there cannot be.
+    pub(crate) managed: Result<Option<PathBuf>, String>,
+}
+
+/// Looks for servers on this machine without starting any.
+pub(crate) async fn offer() -> PostgresOffer {
+    let found = binaries::find(None).await;
+    PostgresOffer {
+        native: found.map(|found| {
+            found
+                .into_iter()
+                .map(|it| (it.version, it.folder))
+                .collect()
+        }),
+        managed: managed::cached().await.map_err(|error| error.to_string()),
+    }
+}
+
+/// The free space, in kilobytes, where a folder lies; `None` where `df` does not say.
+pub(crate) async fn free_kilobytes(folder: &std::path::Path) -> Option<u64> {
+    let output = tokio::process::Command::new("df")
+        .arg("-Pk")
+        .arg(folder)
+        .env("LC_ALL", "C")
+        .output()
+        .await
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()
 }
 
 /// The line of a PostgreSQL program's output that says what is wrong.

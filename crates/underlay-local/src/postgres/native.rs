@@ -24,7 +24,9 @@ use super::{
 };
 use crate::{
     Kind,
+    checkout::{Checkout, write_private},
     error::{Error, ErrorKind, os_text},
+    manage::ServerStatus,
     report::{Event, waiting},
 };
 
@@ -38,6 +40,20 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(2);
 const PORT: u16 = 5432;
 /// The least free space in kilobytes for which a test cluster is kept in memory: containers often have 64 MB there.
 const LEAST_MEMORY: u64 = 768 * 1024;
+
+/// The file in a run folder that says whose it is.
+const OWNER: &str = "owner.json";
+
+/// Whose server a run folder belongs to.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Owner {
+    application: String,
+    root: PathBuf,
+    checkout: String,
+    namespace: String,
+    kind: Kind,
+    data: PathBuf,
+}
 
 /// Where the files of one server lie.
 struct Place {
@@ -234,6 +250,17 @@ async fn prepare(scope: &Scope<'_>) -> Result<Place, Error> {
     private_folder(&run, uid, account.as_ref())?;
     let state = scope.folder();
     let data = data_folder(scope, uid, account.as_ref()).await?;
+    let owner = Owner {
+        application: scope.application.to_owned(),
+        root: scope.checkout.root.clone(),
+        checkout: scope.checkout.id.clone(),
+        namespace: scope.namespace.to_owned(),
+        kind: scope.kind,
+        data: data.clone(),
+    };
+    let text = serde_json::to_vec_pretty(&owner)
+        .map_err(|error| native(format!("cannot describe a server: {error}")))?;
+    write_private(&run.join(OWNER), &text)?;
     Ok(Place {
         run,
         data,
@@ -286,19 +313,11 @@ async fn data_folder(
 
 /// Whether `/dev/shm` is there with room for a cluster and the databases of many tests.
 async fn has_memory() -> bool {
-    let output = Command::new("df")
-        .args(["-Pk", "/dev/shm"])
-        .env("LC_ALL", "C")
-        .output()
-        .await;
-    output.is_ok_and(|output| {
-        let text = String::from_utf8_lossy(&output.stdout);
-        let available = text
-            .lines()
-            .nth(1)
-            .and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
-        available.is_some_and(|kilobytes| kilobytes >= LEAST_MEMORY)
-    })
+    let folder = Path::new("/dev/shm");
+    folder.is_dir()
+        && super::free_kilobytes(folder)
+            .await
+            .is_some_and(|kilobytes| kilobytes >= LEAST_MEMORY)
 }
 
 /// Creates a folder that only its owner can enter; refuses one that somebody else has put in its place.
@@ -335,7 +354,7 @@ async fn remove_what_a_crash_left(scope: &Scope<'_>, place: &Place) -> Result<()
         return Ok(());
     };
     if supervisor::is_postmaster_of(postmaster.pid, &place.data).await {
-        let stop = supervisor::stop_orphan(postmaster.pid, &place.data);
+        let stop = supervisor::stop_server(postmaster.pid, &place.data);
         waiting(
             scope.reporter,
             "an earlier PostgreSQL of this checkout, which nobody watches, to stop",
@@ -530,6 +549,117 @@ fn server_options(kind: Kind, run: &Path) -> Vec<String> {
         .into_iter()
         .flat_map(|setting| ["-c".to_owned(), setting])
         .collect()
+}
+
+/// The run folders of this user, with whose they are; of all checkouts.
+async fn owners() -> Result<Vec<(PathBuf, Owner)>, Error> {
+    let prefix = format!("underlay-{}-", account::own_uid().await?);
+    let mut parents = vec![env::temp_dir(), PathBuf::from("/tmp")];
+    parents.dedup();
+    let mut owners = Vec::new();
+    for parent in parents {
+        let Ok(entries) = fs::read_dir(&parent) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            if !entry.file_name().to_string_lossy().starts_with(&prefix) {
+                continue;
+            }
+            // Other folders of ours have no such file; one that is being written is a server that is not up yet.
+            let text = fs::read(entry.path().join(OWNER)).unwrap_or_default();
+            if let Ok(owner) = serde_json::from_slice(&text) {
+                owners.push((entry.path(), owner));
+            }
+        }
+    }
+    Ok(owners)
+}
+
+/// The native servers of this user that run, of all checkouts.
+pub(crate) async fn running_natives() -> Result<Vec<ServerStatus>, Error> {
+    let mut servers = Vec::new();
+    for (run, owner) in owners().await? {
+        let Some(postmaster) = supervisor::postmaster(&owner.data) else {
+            continue;
+        };
+        if !supervisor::is_there(&run)?
+            && !supervisor::is_postmaster_of(postmaster.pid, &owner.data).await
+        {
+            continue;
+        }
+        let folder = Checkout {
+            root: owner.root.clone(),
+            state: owner.root.join(".underlay"),
+            id: owner.checkout.clone(),
+        };
+        let rung = match super::record::read(&folder, &owner.namespace, owner.kind) {
+            Ok(Some(record)) => record.rung,
+            _ => Rung::Native,
+        };
+        servers.push(ServerStatus {
+            application: owner.application,
+            root: owner.root,
+            checkout: owner.checkout,
+            namespace: owner.namespace,
+            kind: owner.kind,
+            rung,
+            is_running: true,
+            address: Some(run.display().to_string()),
+            name: format!("process {}", postmaster.pid),
+            status: String::new(),
+        });
+    }
+    Ok(servers)
+}
+
+/// Stops the native servers of a namespace, and removes their run folders; says what it stopped.
+pub(crate) async fn stop_natives(
+    checkout: &Checkout,
+    namespace: &str,
+) -> Result<Vec<String>, Error> {
+    let mut stopped = Vec::new();
+    for (run, owner) in owners().await? {
+        if owner.checkout != checkout.id || owner.namespace != namespace {
+            continue;
+        }
+        if let Some(postmaster) = supervisor::postmaster(&owner.data)
+            && supervisor::is_postmaster_of(postmaster.pid, &owner.data).await
+        {
+            supervisor::stop_server(postmaster.pid, &owner.data).await?;
+            stopped.push(format!(
+                "postgres {} (process {})",
+                owner.kind.name(),
+                postmaster.pid
+            ));
+        }
+        remove_folder(&run)?;
+    }
+    Ok(stopped)
+}
+
+/// The folders with the clusters of a namespace that lie outside the checkout.
+pub(crate) async fn data_folders(
+    checkout: &Checkout,
+    namespace: &str,
+) -> Result<Vec<PathBuf>, Error> {
+    let name = format!("underlay-{}-{}", account::own_uid().await?, checkout.id);
+    let parents = [
+        PathBuf::from("/var/tmp"),
+        PathBuf::from("/dev/shm"),
+        env::temp_dir(),
+    ];
+    let mut folders = Vec::new();
+    for parent in parents {
+        for kind in [Kind::Run, Kind::Test] {
+            let folder = parent
+                .join(&name)
+                .join(format!("{namespace}-{}", kind.stem()));
+            if folder.exists() && !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+    }
+    Ok(folders)
 }
 
 /// Waits for the end of a supervisor whose server has died.

@@ -62,6 +62,11 @@ pub(crate) fn join(run: &Path) -> Result<Presence, Error> {
     }
 }
 
+/// Whether a supervisor is there, without becoming a user of its server.
+pub(crate) fn is_there(run: &Path) -> Result<bool, Error> {
+    Ok(open_for_writing(&run.join("users"))?.is_some())
+}
+
 /// Tells a supervisor whose server is dead, and that nobody else can reach, to go.
 pub(crate) fn dismiss(mut guard: Guard) {
     // It may be gone already; then there is nobody to tell.
@@ -241,8 +246,8 @@ pub(crate) async fn is_postmaster_of(pid: u32, data: &Path) -> bool {
     output.is_ok_and(|output| contains(&output.stdout))
 }
 
-/// Stops a server that no supervisor watches, because that was killed.
-pub(crate) async fn stop_orphan(pid: u32, data: &Path) -> Result<(), Error> {
+/// Stops a server from outside, whoever uses it.
+pub(crate) async fn stop_server(pid: u32, data: &Path) -> Result<(), Error> {
     for (signal, patience) in [("INT", 100), ("QUIT", 50), ("KILL", 50)] {
         // `kill` fails when the process has just gone; the loop below sees that.
         let _ = Command::new("sh")

@@ -220,10 +220,6 @@ impl Up {
         self.text("/line")
     }
 
-    pub(crate) fn events(&self) -> String {
-        self.answer["events"].to_string()
-    }
-
     /// Runs a statement on a database and gives the rows' first column.
     pub(crate) fn query(&mut self, database: &str, sql: &str) -> Vec<String> {
         self.ask(json!({ "database": database, "sql": sql }))

@@ -12,6 +12,7 @@
 mod application;
 mod docker;
 mod ladder;
+mod manage;
 mod managed;
 mod native;
 mod test_databases;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     trials.extend(managed::trials());
     trials.extend(test_databases::trials());
     trials.extend(docker::trials());
+    trials.extend(manage::trials());
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
