@@ -1,1 +1,3 @@
 //! Everything that needs more than one crate or a server.
+
+pub mod bench;
