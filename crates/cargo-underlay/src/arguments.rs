@@ -39,7 +39,12 @@ pub(crate) enum Command {
     Build(command::build::Arguments),
     Up(command::up::Arguments),
     Exec(command::exec::Arguments),
+    Ps(command::ps::Arguments),
+    Down(command::down::Arguments),
+    Reset(command::reset::Arguments),
     Namespace(command::namespace::Arguments),
+    Postgres(command::postgres::Arguments),
+    Doctor(command::doctor::Arguments),
 }
 
 impl Command {
@@ -50,6 +55,11 @@ impl Command {
             Self::Build(arguments) => command::build::run(arguments, output),
             Self::Up(arguments) => command::up::run(arguments, output),
             Self::Exec(arguments) => command::exec::run(arguments, output),
+            Self::Ps(arguments) => command::ps::run(arguments, output),
+            Self::Down(arguments) => command::down::run(arguments, output),
+            Self::Reset(arguments) => command::reset::run(arguments, output),
+            Self::Postgres(arguments) => command::postgres::run(arguments, output),
+            Self::Doctor(arguments) => command::doctor::run(arguments, output),
             Self::Namespace(arguments) => command::namespace::run(arguments, output),
         }
     }

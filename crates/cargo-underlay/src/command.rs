@@ -2,7 +2,12 @@
 
 pub(crate) mod build;
 pub(crate) mod check;
+pub(crate) mod doctor;
+pub(crate) mod down;
 pub(crate) mod exec;
 pub(crate) mod model;
 pub(crate) mod namespace;
+pub(crate) mod postgres;
+pub(crate) mod ps;
+pub(crate) mod reset;
 pub(crate) mod up;

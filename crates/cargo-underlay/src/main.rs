@@ -6,6 +6,7 @@ mod arguments;
 mod binary;
 mod command;
 mod compile;
+mod confirm;
 mod examination;
 mod failure;
 mod file;
@@ -13,6 +14,7 @@ mod output;
 mod progress;
 mod session;
 mod signal;
+mod table;
 mod unlinked;
 mod workspace;
 

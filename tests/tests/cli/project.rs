@@ -116,6 +116,9 @@ pub(crate) fn command() -> Command {
         .env("CARGO_NET_OFFLINE", "true")
         .env("NO_COLOR", "1");
     command
+        .env_remove("UNDERLAY_NAMESPACE")
+        .env_remove("UNDERLAY_POSTGRES");
+    command
 }
 
 impl Outcome {

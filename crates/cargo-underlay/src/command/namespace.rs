@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use underlay_local::namespace;
+use underlay_local::{delete_namespace, namespace};
 
-use crate::{arguments::CheckoutArguments, failure::Failure, output::Output};
+use crate::{
+    arguments::CheckoutArguments, command::down, confirm::confirm, failure::Failure,
+    output::Output, session::block_on,
+};
 
 /// List, create, switch and delete infrastructure namespaces: separate sets of local data in one checkout.
 #[derive(clap::Args)]
@@ -36,6 +39,16 @@ enum Action {
         #[command(flatten)]
         checkout: CheckoutArguments,
     },
+    /// Take a namespace away, with all its data.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+        #[command(flatten)]
+        checkout: CheckoutArguments,
+    },
 }
 
 pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Failure> {
@@ -62,6 +75,20 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Fai
         Action::Switch { name, checkout } => {
             namespace::switch(&checkout.find()?, &name)?;
             tell(output, "switched", &name);
+        }
+        Action::Delete {
+            name,
+            yes,
+            checkout,
+        } => {
+            let checkout = checkout.find()?;
+            let root = checkout.root.display();
+            confirm(
+                &format!("The namespace `{name}` of {root} and all its data will be lost: go on?"),
+                yes,
+            )?;
+            let removed = block_on(async { Ok(delete_namespace(&checkout, &name).await?) })?;
+            down::tell(&removed, "there was nothing", output);
         }
     }
     Ok(ExitCode::SUCCESS)
