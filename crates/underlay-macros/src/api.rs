@@ -29,6 +29,7 @@ const METHODS: [&str; 9] = [
 static GRAMMAR: Grammar = Grammar {
     attribute: "api",
     target: "",
+    example: "",
     name: false,
     keys: &["method", "path", "public", "auth", "private"],
 };
@@ -238,7 +239,7 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
             });
             let filter = filters.reduce(|all, one| quote!(#all.or(#one)));
             let block = quote! {
-                fn register(router: ::underlay::__private::axum::Router) -> ::underlay::__private::axum::Router {
+                fn __register(router: ::underlay::__private::axum::Router) -> ::underlay::__private::axum::Router {
                     router.route(#path, ::underlay::__private::axum::routing::on(#filter, #ident))
                 }
             };
@@ -257,18 +258,20 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
                 Some(Registration {
                     declaration,
                     holes,
-                    item: quote!(Endpoint(register)),
+                    item: quote!(Endpoint(__register)),
                 }),
             )
         }
         _ => (TokenStream::new(), None),
     };
+    let fallback = quote!(async fn #ident() {});
     Expansion {
         attribute: "api",
         keyword: "fn",
         ident,
         attrs,
         items,
+        fallback,
         block,
         registration,
     }

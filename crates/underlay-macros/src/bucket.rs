@@ -11,11 +11,12 @@ use crate::fragment::Holes;
 use crate::marker::marker;
 use crate::options::{Grammar, Options};
 use crate::source::source;
-use crate::static_item::{StaticItem, cfgs, spanned_as};
+use crate::static_item::{StaticItem, cfgs};
 
 static GRAMMAR: Grammar = Grammar {
     attribute: "bucket",
     target: "",
+    example: "",
     name: true,
     keys: &["public", "versioned"],
 };
@@ -28,10 +29,13 @@ struct Args {
 
 pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let item = match StaticItem::parse("bucket", "Bucket", item, &mut errors) {
+    let mut item = match StaticItem::parse("bucket", "Bucket", item, &mut errors) {
         Ok(item) => item,
         Err(as_written) => return as_written,
     };
+    let right = quote!(::underlay::__private::Bucket);
+    let is_right = item.type_name() == "Bucket";
+    item.require_type("bucket", is_right, "`Bucket`", right, &mut errors);
     let args = parse(&item, options, &mut errors);
     expand(&item, &args, &errors)
 }
@@ -57,15 +61,11 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         public,
         versioned,
     } = args;
-    let handle = spanned_as(
-        ty,
-        quote!(<#ty as ::underlay::__private::BucketStatic>::Handle),
-    );
     let marker = marker(item);
     let cfgs = cfgs(attrs);
     let items = quote! {
         #(#attrs)*
-        #vis static #ident: #ty = <#handle>::__new(#name);
+        #vis static #ident: #ty = ::underlay::__private::Bucket::__new(#name);
         #marker
         #(#cfgs)*
         impl ::underlay::__private::DeclaredBucket for #ident {
@@ -99,6 +99,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         ident,
         attrs,
         items,
+        fallback: TokenStream::new(),
         block,
         registration,
     }

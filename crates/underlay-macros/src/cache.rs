@@ -11,11 +11,12 @@ use crate::fragment::Holes;
 use crate::marker::marker;
 use crate::options::{Grammar, Options};
 use crate::source::source;
-use crate::static_item::{StaticItem, cfgs, spanned_as};
+use crate::static_item::{StaticItem, cfgs};
 
 static GRAMMAR: Grammar = Grammar {
     attribute: "cache",
     target: "",
+    example: "",
     name: true,
     keys: &["eviction"],
 };
@@ -27,10 +28,13 @@ struct Args {
 
 pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let item = match StaticItem::parse("cache", "CacheCluster", item, &mut errors) {
+    let mut item = match StaticItem::parse("cache", "CacheCluster", item, &mut errors) {
         Ok(item) => item,
         Err(as_written) => return as_written,
     };
+    let right = quote!(::underlay::__private::CacheCluster);
+    let is_right = item.type_name() == "CacheCluster";
+    item.require_type("cache", is_right, "`CacheCluster`", right, &mut errors);
     let args = parse(&item, options, &mut errors);
     expand(&item, &args, &errors)
 }
@@ -53,15 +57,11 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         ty,
     } = item;
     let Args { name, eviction } = args;
-    let handle = spanned_as(
-        ty,
-        quote!(<#ty as ::underlay::__private::CacheStatic>::Handle),
-    );
     let marker = marker(item);
     let cfgs = cfgs(attrs);
     let items = quote! {
         #(#attrs)*
-        #vis static #ident: #ty = <#handle>::__new(#name);
+        #vis static #ident: #ty = ::underlay::__private::CacheCluster::__new(#name);
         #marker
         #(#cfgs)*
         impl ::underlay::__private::DeclaredCache for #ident {
@@ -94,6 +94,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         ident,
         attrs,
         items,
+        fallback: TokenStream::new(),
         block,
         registration,
     }

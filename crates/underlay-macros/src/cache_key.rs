@@ -14,6 +14,9 @@ pub(crate) fn derive(item: TokenStream) -> TokenStream {
     };
     let mut errors = Errors::default();
     let fields = parse(&input, &mut errors);
+    if !input.generics.params.is_empty() {
+        return errors.to_compile_errors();
+    }
     expand(&input, &fields, &errors)
 }
 

@@ -19,6 +19,7 @@ const EXAMPLE: &str = "async fn job() -> underlay::Result<()>";
 static GRAMMAR: Grammar = Grammar {
     attribute: "cron",
     target: "",
+    example: "",
     name: true,
     keys: &["title", "every", "schedule"],
 };
@@ -73,6 +74,8 @@ fn schedule(options: &Options, errors: &mut Errors) -> Option<String> {
             errors.push(second, "a cron has either `every` or `schedule`, not both");
             None
         }
+        // The one that was meant may be misspelt, which is told already.
+        (None, None) if options.has_unknown => None,
         (None, None) => {
             errors.push_span(
                 options
@@ -134,7 +137,7 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
                 quote!(<#output as ::underlay::__private::HandlerOutcome>::into_outcome),
             );
             let block = quote! {
-                fn run() -> ::underlay::__private::HandlerFuture {
+                fn __run() -> ::underlay::__private::HandlerFuture {
                     ::std::boxed::Box::pin(async move { #outcome(#ident().await) })
                 }
             };
@@ -154,18 +157,27 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
                 Some(Registration {
                     declaration,
                     holes,
-                    item: quote!(Cron(run)),
+                    item: quote!(Cron(__run)),
                 }),
             )
         }
         _ => (TokenStream::new(), None),
     };
+    let fallback = handler.output().map(|output| {
+        quote! {
+            fn #ident() -> ::core::future::Ready<#output> {
+                ::core::unreachable!()
+            }
+        }
+    });
+    let fallback = fallback.unwrap_or_default();
     Expansion {
         attribute: "cron",
         keyword: "fn",
         ident,
         attrs,
         items,
+        fallback,
         block,
         registration,
     }

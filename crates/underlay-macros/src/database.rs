@@ -12,11 +12,12 @@ use crate::marker::marker;
 use crate::migrations::{self, File};
 use crate::options::{Grammar, Options};
 use crate::source::source;
-use crate::static_item::{StaticItem, cfgs, spanned_as};
+use crate::static_item::{StaticItem, cfgs};
 
 static GRAMMAR: Grammar = Grammar {
     attribute: "database",
     target: "",
+    example: "",
     name: true,
     keys: &["migrations"],
 };
@@ -29,10 +30,13 @@ struct Args {
 
 pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let item = match StaticItem::parse("database", "Database", item, &mut errors) {
+    let mut item = match StaticItem::parse("database", "Database", item, &mut errors) {
         Ok(item) => item,
         Err(as_written) => return as_written,
     };
+    let right = quote!(::underlay::__private::Database);
+    let is_right = item.type_name() == "Database";
+    item.require_type("database", is_right, "`Database`", right, &mut errors);
     let args = parse(&item, options, &mut errors);
     expand(&item, &args, &errors)
 }
@@ -67,10 +71,6 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         migrations_dir,
         migrations,
     } = args;
-    let handle = spanned_as(
-        ty,
-        quote!(<#ty as ::underlay::__private::DatabaseStatic>::Handle),
-    );
     let marker = marker(item);
     let cfgs = cfgs(attrs);
     let embedded = migrations.iter().map(
@@ -91,7 +91,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
     );
     let items = quote! {
         #(#attrs)*
-        #vis static #ident: #ty = <#handle>::__new(#name, &[#(#embedded),*]);
+        #vis static #ident: #ty = ::underlay::__private::Database::__new(#name, &[#(#embedded),*]);
         #marker
         #(#cfgs)*
         impl ::underlay::__private::DeclaredDatabase for #ident {
@@ -131,6 +131,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         ident,
         attrs,
         items,
+        fallback: TokenStream::new(),
         block,
         registration,
     }

@@ -9,7 +9,7 @@ use underlay_model::model::Application;
 use crate::errors::Errors;
 use crate::expansion::{Expansion, Registration};
 use crate::fragment::Holes;
-use crate::static_item::{cfgs, spanned_as};
+use crate::static_item::{cfgs, projection};
 
 pub(crate) fn main(options: TokenStream, item: TokenStream) -> TokenStream {
     let example = "async fn main() -> underlay::Result<()>";
@@ -40,15 +40,15 @@ pub(crate) fn main(options: TokenStream, item: TokenStream) -> TokenStream {
     } = &function;
     let output = &sig.output;
     let items = if errors.is_empty() {
-        let run = match output {
-            syn::ReturnType::Default => quote!(::underlay::__private::main),
-            syn::ReturnType::Type(_, ty) => spanned_as(ty, quote!(::underlay::__private::main)),
+        let exit_code = match output {
+            syn::ReturnType::Default => quote!(<() as ::underlay::__private::Outcome>::exit_code),
+            syn::ReturnType::Type(_, ty) => projection(ty, quote!(Outcome), "exit_code"),
         };
         quote! {
             #(#attrs)*
             #vis fn #ident() -> ::std::process::ExitCode {
                 async fn body() #output #block
-                #run(body)
+                ::underlay::__private::main(async || #exit_code(body().await))
             }
         }
     } else {
@@ -77,6 +77,7 @@ pub(crate) fn main(options: TokenStream, item: TokenStream) -> TokenStream {
         ident,
         attrs,
         items,
+        fallback: TokenStream::new(),
         block,
         registration,
     }

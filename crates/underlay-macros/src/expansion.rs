@@ -17,7 +17,7 @@ use crate::{source, static_item};
 pub(crate) struct Expansion<'a> {
     /// The attribute's name.
     pub(crate) attribute: &'static str,
-    /// `static` or `fn`.
+    /// `static` or `fn`; empty for `service!`.
     pub(crate) keyword: &'static str,
     /// The static or function.
     pub(crate) ident: &'a Ident,
@@ -25,6 +25,8 @@ pub(crate) struct Expansion<'a> {
     pub(crate) attrs: &'a [Attribute],
     /// The item itself, and what stands beside it in the module. With attributes of its own.
     pub(crate) items: TokenStream,
+    /// Stands for the function where the block cannot see it, in an `impl`, so that the check alone tells.
+    pub(crate) fallback: TokenStream,
     /// What stands in the hidden constant's block.
     pub(crate) block: TokenStream,
     /// What is registered; nothing if there are errors.
@@ -48,17 +50,36 @@ impl Expansion<'_> {
             ident,
             attrs,
             items,
+            fallback,
             block,
             registration,
         } = self;
         let cfgs = static_item::cfgs(attrs);
-        let what = format!("`#[{attribute}] {keyword} {ident}`");
-        let ModuleLevel { marker, check } = ModuleLevel::new(ident, &what);
+        let what = match keyword {
+            "" => format!("`{attribute}`"),
+            _ => format!("`#[{attribute}] {keyword} {ident}`"),
+        };
+        let ModuleLevel { marker, check } = ModuleLevel::new(ident, &what, keyword);
         let errors = errors.to_compile_errors();
         let registration = registration.map(Registration::into_tokens);
-        // Named, so that it may also stand in an `impl`, where the check inside it then says what is wrong.
-        let (_, line, column) = source::place(ident.span());
-        let constant = format_ident!("__UNDERLAY_{}_{}_{}", ident, line, column);
+        // A function may stand in an `impl`, where a constant needs a name; the check inside it then says what is wrong.
+        let (constant, block) = match keyword {
+            "fn" => {
+                let (_, line, column) = source::place(ident.span());
+                let constant = format_ident!("__UNDERLAY_{}_{}_{}", ident, line, column);
+                let block = quote! {
+                    #fallback
+                    {
+                        #[allow(unused_imports)]
+                        use self::*;
+                        #block
+                        #registration
+                    }
+                };
+                (constant, block)
+            }
+            _ => (format_ident!("_"), quote!(#block #registration)),
+        };
         quote! {
             #errors
             #items
@@ -70,7 +91,6 @@ impl Expansion<'_> {
             const #constant: () = {
                 #check
                 #block
-                #registration
             };
         }
     }

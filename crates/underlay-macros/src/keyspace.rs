@@ -1,8 +1,8 @@
 //! `#[keyspace]` on `static REQUESTS: IntKeyspace<ResourceKey>;`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{LitStr, Path};
+use syn::{LitStr, Path, Type};
 use underlay_model::key_pattern::KeyPattern;
 use underlay_model::model::Keyspace;
 use underlay_model::{Declaration, duration};
@@ -12,18 +12,21 @@ use crate::expansion::{Expansion, Registration};
 use crate::fragment::{Holes, plain};
 use crate::options::{Grammar, Options};
 use crate::source::source;
-use crate::static_item::{StaticItem, cfgs, spanned_as, type_arguments};
+use crate::static_item::{StaticItem, cfgs, last_segment, projection, type_arguments};
 use crate::type_text::type_text;
 
 static GRAMMAR: Grammar = Grammar {
     attribute: "keyspace",
     target: "the cache cluster's static",
+    example: "CACHE",
     name: true,
     keys: &["expiry"],
 };
 
 struct Args {
     cluster: Option<Path>,
+    /// The struct behind the static's type, which may be an alias of ours.
+    constructor: Option<Ident>,
     pattern: Option<(LitStr, KeyPattern)>,
     expiry: Option<std::time::Duration>,
 }
@@ -34,11 +37,11 @@ pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream 
         Ok(item) => item,
         Err(as_written) => return as_written,
     };
-    let args = parse(options, &mut errors);
+    let args = parse(&item, options, &mut errors);
     expand(&item, &args, &errors)
 }
 
-fn parse(options: TokenStream, errors: &mut Errors) -> Args {
+fn parse(item: &StaticItem, options: TokenStream, errors: &mut Errors) -> Args {
     let options = Options::parse(&GRAMMAR, options, errors);
     let pattern = options
         .name
@@ -62,9 +65,31 @@ fn parse(options: TokenStream, errors: &mut Errors) -> Args {
     );
     Args {
         cluster: options.target,
+        constructor: constructor(&item.ty, errors),
         pattern,
         expiry,
     }
+}
+
+fn constructor(ty: &Type, errors: &mut Errors) -> Option<Ident> {
+    let constructor = match last_segment(ty)?.ident.to_string().as_str() {
+        "Keyspace" | "StringKeyspace" | "IntKeyspace" | "FloatKeyspace" => "Keyspace",
+        "ListKeyspace" | "StringListKeyspace" | "IntListKeyspace" => "ListKeyspace",
+        "SetKeyspace" | "StringSetKeyspace" | "IntSetKeyspace" => "SetKeyspace",
+        "StructKeyspace" => "StructKeyspace",
+        _ => {
+            errors.push(
+                ty,
+                format!(
+                    "`#[keyspace]` needs a static of a keyspace type such as `StringKeyspace<K>`, `IntListKeyspace<K>` \
+                     or `StructKeyspace<K, V>`, found `{}`",
+                    type_text(ty)
+                ),
+            );
+            return None;
+        }
+    };
+    Some(format_ident!("{constructor}"))
 }
 
 fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
@@ -76,20 +101,14 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
     } = item;
     let Args {
         cluster,
+        constructor,
         pattern,
         expiry,
     } = args;
-    let as_keyspace = spanned_as(ty, quote!(<#ty as ::underlay::__private::KeyspaceStatic>));
     let place = format_ident!("__UNDERLAY_PLACE_{}", ident);
     let cfgs = cfgs(attrs);
     let cluster_fn = match cluster {
-        Some(cluster) => {
-            let as_cache = spanned_as(
-                cluster,
-                quote!(<#cluster as ::underlay::__private::DeclaredCache>),
-            );
-            quote!(#as_cache::cache)
-        }
+        Some(cluster) => projection(cluster, quote!(DeclaredCache), "cache"),
         None => quote!(|| ::core::unreachable!()),
     };
     let pattern_text = pattern
@@ -102,18 +121,29 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         }
         None => quote!(::core::option::Option::None),
     };
+    let Some(constructor) = constructor else {
+        // There is no value to give; a static that cannot be used keeps the name known.
+        let errors = errors.to_compile_errors();
+        return quote! {
+            #errors
+            #(#cfgs)*
+            #[allow(dead_code)]
+            #vis static #ident: () = ();
+        };
+    };
     let items = quote! {
         #(#cfgs)*
         #[doc(hidden)]
         static #place: ::underlay::__private::Place =
             ::underlay::__private::Place::__new(#cluster_fn, #pattern_text);
         #(#attrs)*
-        #vis static #ident: #ty = <#as_keyspace::Handle>::__new(&#place, #expiry_expr);
+        #vis static #ident: #ty = ::underlay::__private::#constructor::__new(&#place, #expiry_expr);
     };
-    let key = |what| quote!(<#as_keyspace::Key as ::underlay::__private::CacheKey>::#what);
+    let key_type = type_arguments(ty).first().copied();
+    let key = |constant| projection(key_type, quote!(CacheKey), constant);
     let check = pattern.as_ref().map(|(text, pattern)| {
         let parameters: Vec<_> = pattern.parameters().collect();
-        let fields = key(quote!(FIELDS));
+        let fields = key("FIELDS");
         let call = quote_spanned! {text.span()=>
             ::underlay::__private::check_key_pattern(&[#(#parameters),*], #fields)
         };
@@ -124,20 +154,17 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         .filter(|_| errors.is_empty())
         .map(|cluster| {
             let mut holes = Holes::default();
-            let as_cache = spanned_as(
-                cluster,
-                quote!(<#cluster as ::underlay::__private::DeclaredCache>),
-            );
+            let cache_name = projection(cluster, quote!(DeclaredCache), "NAME");
             let declaration = Declaration::Keyspace(Keyspace {
                 name: item.kebab_name(),
-                cache: holes.text(quote!(#as_cache::NAME)),
+                cache: holes.text(cache_name),
                 pattern: pattern_text.clone(),
                 key: plain(
                     &type_arguments(ty)
                         .first()
                         .map_or_else(|| type_text(ty), |it| type_text(it)),
                 ),
-                key_fields: holes.list(key(quote!(FIELDS_JSON))),
+                key_fields: holes.list(key("FIELDS_JSON")),
                 value: plain(&type_text(ty)),
                 expiry: expiry.map(duration::format),
                 service: String::new(),
@@ -157,6 +184,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         ident,
         attrs,
         items,
+        fallback: TokenStream::new(),
         block,
         registration,
     }

@@ -20,12 +20,16 @@ pub(crate) struct ModuleLevel {
 
 impl ModuleLevel {
     /// `what` is the declaration as the error names it: ``` `#[topic] static CARTS` ```.
-    pub(crate) fn new(ident: &Ident, what: &str) -> Self {
+    pub(crate) fn new(ident: &Ident, what: &str, keyword: &str) -> Self {
         let (_, line, column) = source::place(ident.span());
         let span = ident.span();
         let name = format_ident!("__underlay_{}_{}_{}", ident, line, column, span = span);
+        let places = match keyword {
+            "fn" => "function, closure, `impl` or block",
+            _ => "function, closure or block",
+        };
         let text = format!(
-            "{what} must be declared at module level: move it out of the enclosing function, closure or block"
+            "{what} must be declared at module level: move it out of the enclosing {places}"
         );
         let call = quote_spanned!(span=> #name());
         Self {

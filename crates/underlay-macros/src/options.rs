@@ -18,6 +18,8 @@ pub(crate) struct Grammar {
     pub(crate) attribute: &'static str,
     /// What the path is that stands first, such as ``the topic's static``; empty if there is none.
     pub(crate) target: &'static str,
+    /// An example of such a path.
+    pub(crate) example: &'static str,
     /// Whether a name may stand as a string literal before the keys.
     pub(crate) name: bool,
     /// The keys and flags.
@@ -31,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) target: Option<Path>,
     /// The name.
     pub(crate) name: Option<LitStr>,
+    /// Whether some option is unknown, and told to be.
+    pub(crate) has_unknown: bool,
     entries: Vec<Entry>,
 }
 
@@ -51,9 +55,15 @@ impl Options {
             grammar,
             target: None,
             name: None,
+            has_unknown: false,
             entries: Vec::new(),
         };
         let mut wants_target = !grammar.target.is_empty();
+        let first = tokens
+            .clone()
+            .into_iter()
+            .next()
+            .map_or_else(Span::call_site, |it| it.span());
         for (index, tokens) in split_at_commas(tokens).into_iter().enumerate() {
             if tokens.is_empty() {
                 continue;
@@ -62,17 +72,26 @@ impl Options {
             if is_target && index == 0 {
                 wants_target = false;
                 options.read_target(&tokens, errors);
+            } else if wants_target && index == 0 && is_text(&tokens) && !grammar.name {
+                wants_target = false;
+                errors.push_span(
+                    first,
+                    format!("{} is named without quotes, by its path", grammar.target),
+                );
             } else {
                 options.read_option(tokens, errors);
             }
         }
         if wants_target {
             let Grammar {
-                attribute, target, ..
+                attribute,
+                target,
+                example,
+                ..
             } = grammar;
             errors.push_span(
-                Span::call_site(),
-                format!("`#[{attribute}(…)]` names {target} first"),
+                first,
+                format!("{target} comes first: `#[{attribute}({example}, …)]`"),
             );
         }
         options
@@ -85,8 +104,9 @@ impl Options {
             Err(_) => errors.push(
                 &tokens,
                 format!(
-                    "expected {} such as `EXAMPLE` or `module::EXAMPLE`, found `{}`",
+                    "expected {} such as `{}`, found `{}`",
                     self.grammar.target,
+                    self.grammar.example,
                     type_text(&tokens)
                 ),
             ),
@@ -151,10 +171,7 @@ impl Options {
             Ok(text) => self.name = Some(text),
             Err(_) => errors.push(
                 &literal,
-                format!(
-                    "the name is a string literal such as `\"{}\"`, found `{literal}`",
-                    "orders"
-                ),
+                format!("the name is a string literal, found `{literal}`"),
             ),
         }
     }
@@ -187,6 +204,7 @@ impl Options {
                 format!("unknown option `{text}`{nearest}")
             };
             errors.push(&key, message);
+            self.has_unknown = true;
         } else if self.entries.iter().any(|it| it.key == text) {
             errors.push(&key, format!("the option `{text}` is given twice"));
         } else {
@@ -348,11 +366,15 @@ impl Options {
         };
         if let Err(problem) = check(&name) {
             let attribute = self.grammar.attribute;
+            let problem = match problem.starts_with("the name") {
+                true => problem,
+                false => format!("the name {problem}"),
+            };
             errors.push(
                 at,
                 match self.name {
-                    Some(_) => format!("the name {problem}"),
-                    None => format!("the name {problem}; or give one: `#[{attribute}(\"…\")]`"),
+                    Some(_) => problem,
+                    None => format!("{problem}; or give one: `#[{attribute}(\"…\")]`"),
                 },
             );
         }

@@ -1,7 +1,7 @@
 //! `#[reference]` on `static INVOICES: BucketRef<(Downloader, Lister)>;`.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{format_ident, quote};
 use syn::{Path, Type};
 use underlay_model::Declaration;
 use underlay_model::model::{Reference, ResourceKind};
@@ -12,12 +12,13 @@ use crate::fragment::Holes;
 use crate::marker::marker;
 use crate::options::{Grammar, Options};
 use crate::source::source;
-use crate::static_item::{StaticItem, cfgs, last_segment, spanned_as, type_arguments};
+use crate::static_item::{StaticItem, cfgs, last_segment, projection, spanned_as, type_arguments};
 use crate::type_text::type_text;
 
 static GRAMMAR: Grammar = Grammar {
     attribute: "reference",
     target: "the resource's static",
+    example: "orders::UPLOADS",
     name: false,
     keys: &[],
 };
@@ -181,67 +182,66 @@ fn expand(item: &StaticItem, args: Option<&Args>, errors: &Errors) -> TokenStrea
     let cfgs = cfgs(attrs);
     let marker = marker(item);
     let private = quote!(::underlay::__private);
-    let declared = |name: TokenStream| spanned_as(target, quote!(<#target as #private::#name>));
-    let (target_fn, target_name, impls) = match kind {
+    let declared = |of_trait: &str, item: &str| {
+        let of_trait = format_ident!("{of_trait}");
+        projection(target, quote!(#of_trait), item)
+    };
+    let (constructor, target_fn, target_name, impls) = match kind {
         ResourceKind::Topic => {
-            let message = type_arguments(ty)
-                .first()
-                .map(|it| quote!(#it))
-                .unwrap_or_default();
-            let as_topic = declared(quote!(DeclaredTopic));
-            let carries = spanned_as(
-                type_arguments(ty).first(),
-                quote!(<#as_topic::Marker as #private::Carries<#message>>),
+            let message = type_arguments(ty).first().copied();
+            let (name, marker) = (
+                declared("DeclaredTopic", "NAME"),
+                declared("DeclaredTopic", "Marker"),
+            );
+            let topic = spanned_as(
+                message,
+                quote!(<#message as #private::MessageOf<#marker>>::topic),
             );
             let impls = quote! {
                 #(#cfgs)*
                 impl #private::DeclaredTopic for #ident {
-                    const NAME: &'static ::core::primitive::str = #as_topic::NAME;
-                    type Marker = Self;
-                }
-                #(#cfgs)*
-                impl #private::Carries<#message> for #ident {
-                    fn topic() -> &'static #private::Topic<#message> {
-                        #carries::topic()
-                    }
+                    const NAME: &'static ::core::primitive::str = #name;
+                    type Marker = #marker;
                 }
             };
-            (quote!(#carries::topic), quote!(#as_topic::NAME), impls)
+            ("TopicRef", topic, name, impls)
         }
         ResourceKind::Bucket => {
-            let target = declared(quote!(DeclaredBucket));
-            (
-                quote!(#target::bucket),
-                quote!(#target::NAME),
-                TokenStream::new(),
-            )
+            let (name, bucket) = (
+                declared("DeclaredBucket", "NAME"),
+                declared("DeclaredBucket", "bucket"),
+            );
+            ("BucketRef", bucket, name, TokenStream::new())
         }
         ResourceKind::Database => {
-            let target = declared(quote!(DeclaredDatabase));
-            (
-                quote!(#target::database),
-                quote!(#target::NAME),
-                TokenStream::new(),
-            )
+            let (name, database) = (
+                declared("DeclaredDatabase", "NAME"),
+                declared("DeclaredDatabase", "database"),
+            );
+            ("DatabaseRef", database, name, TokenStream::new())
         }
         ResourceKind::Cache => {
-            let target = declared(quote!(DeclaredCache));
+            let (name, cache) = (
+                declared("DeclaredCache", "NAME"),
+                declared("DeclaredCache", "cache"),
+            );
             let impls = quote! {
                 #(#cfgs)*
                 impl #private::DeclaredCache for #ident {
-                    const NAME: &'static ::core::primitive::str = #target::NAME;
+                    const NAME: &'static ::core::primitive::str = #name;
 
                     fn cache() -> &'static #private::CacheCluster {
-                        #target::cache()
+                        #cache()
                     }
                 }
             };
-            (quote!(#target::cache), quote!(#target::NAME), impls)
+            ("CacheRef", cache, name, impls)
         }
     };
+    let constructor = format_ident!("{constructor}");
     let items = quote! {
         #(#attrs)*
-        #vis static #ident: #ty = <#ty>::__new(#target_fn);
+        #vis static #ident: #ty = #private::#constructor::__new(#target_fn);
         #marker
         #impls
     };
@@ -274,6 +274,7 @@ fn expand(item: &StaticItem, args: Option<&Args>, errors: &Errors) -> TokenStrea
         ident,
         attrs,
         items,
+        fallback: TokenStream::new(),
         block,
         registration,
     }

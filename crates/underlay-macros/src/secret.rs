@@ -10,11 +10,12 @@ use crate::expansion::{Expansion, Registration};
 use crate::fragment::Holes;
 use crate::options::{Grammar, Options};
 use crate::source::source;
-use crate::static_item::{StaticItem, cfgs, spanned_as};
+use crate::static_item::{StaticItem, cfgs, type_arguments};
 
 static GRAMMAR: Grammar = Grammar {
     attribute: "secret",
     target: "",
+    example: "",
     name: true,
     keys: &[],
 };
@@ -25,10 +26,19 @@ struct Args {
 
 pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let item = match StaticItem::parse("secret", "Secret", item, &mut errors) {
+    let mut item = match StaticItem::parse("secret", "Secret", item, &mut errors) {
         Ok(item) => item,
         Err(as_written) => return as_written,
     };
+    let right = quote!(::underlay::__private::Secret);
+    let is_right = item.type_name() == "Secret";
+    item.require_type(
+        "secret",
+        is_right,
+        "`Secret` or `Secret<T>`",
+        right,
+        &mut errors,
+    );
     let args = parse(&item, options, &mut errors);
     expand(&item, &args, &errors)
 }
@@ -49,10 +59,10 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         ty,
     } = item;
     let Args { name } = args;
-    let value = spanned_as(
-        ty,
-        quote!(<#ty as ::underlay::__private::SecretStatic>::Value),
-    );
+    let value = match type_arguments(ty).first() {
+        Some(value) => quote!(#value),
+        None => quote!(::std::string::String),
+    };
     let cell = format_ident!("__UNDERLAY_SECRET_{}", ident);
     let cfgs = cfgs(attrs);
     let items = quote! {
@@ -61,10 +71,10 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         static #cell: ::underlay::__private::SecretCell<#value> = ::underlay::__private::SecretCell::__new(#name);
         #(#attrs)*
         #vis static #ident: #ty = {
-            fn value() -> ::underlay::__private::SecretValue<#value> {
+            fn __value() -> ::underlay::__private::SecretValue<#value> {
                 #cell.__value()
             }
-            value
+            __value
         };
     };
     let registration = errors.is_empty().then(|| {
@@ -88,6 +98,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         ident,
         attrs,
         items,
+        fallback: TokenStream::new(),
         block,
         registration,
     }

@@ -63,11 +63,12 @@ fn expand(name: Option<&LitStr>, errors: &Errors) -> TokenStream {
     });
     let ident = Ident::new("service", span);
     Expansion {
-        attribute: "service",
+        attribute: "underlay::service!",
         keyword: "",
         ident: &ident,
         attrs: &[],
         items: TokenStream::new(),
+        fallback: TokenStream::new(),
         block: TokenStream::new(),
         registration,
     }

@@ -9,6 +9,7 @@ use syn::{Attribute, Expr, Token, Type, Visibility};
 use underlay_model::name;
 
 use crate::errors::Errors;
+use crate::type_text::type_text;
 
 /// A static without a value.
 pub(crate) struct StaticItem {
@@ -90,6 +91,34 @@ impl StaticItem {
         }))
     }
 
+    /// Tells a wrong type, and replaces it by `right`, so that what uses the static as it should be used compiles.
+    ///
+    /// Types are judged by their names, before the compiler knows what they are: only so is there one error.
+    pub(crate) fn require_type(
+        &mut self,
+        attribute: &str,
+        is_right: bool,
+        expected: &str,
+        right: TokenStream,
+        errors: &mut Errors,
+    ) {
+        if !is_right {
+            let found = type_text(&self.ty);
+            errors.push(
+                &self.ty,
+                format!("`#[{attribute}]` needs a static of type {expected}, found `{found}`"),
+            );
+            self.ty = Type::Verbatim(right);
+        }
+    }
+
+    /// The name of the static's type: `Topic` of `underlay::Topic<T>`.
+    pub(crate) fn type_name(&self) -> String {
+        last_segment(&self.ty)
+            .map(|it| it.ident.to_string())
+            .unwrap_or_default()
+    }
+
     /// The text of the doc comment.
     pub(crate) fn doc(&self) -> String {
         doc(&self.attrs)
@@ -155,6 +184,16 @@ pub(crate) fn type_arguments(ty: &Type) -> Vec<&Type> {
             .collect(),
         _ => Vec::new(),
     }
+}
+
+/// `<ty as ::underlay::__private::Trait>::Item`, as a path whose errors are told under `ty`: the same error each time,
+/// and so told once.
+pub(crate) fn projection(ty: impl ToTokens, of_trait: TokenStream, item: &str) -> TokenStream {
+    let item = quote::format_ident!("{item}");
+    spanned_as(
+        &ty,
+        quote!(<#ty as ::underlay::__private::#of_trait>::#item),
+    )
 }
 
 /// Sets the span of the first and of the last of `tokens` to those of `at`, so that the compiler, which joins them,

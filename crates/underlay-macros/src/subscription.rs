@@ -14,7 +14,7 @@ use crate::fragment::Holes;
 use crate::handler::Handler;
 use crate::options::{self, Grammar, Options};
 use crate::source::source;
-use crate::static_item::spanned_as;
+use crate::static_item::{projection, spanned_as};
 use crate::type_text::type_text;
 
 const EXAMPLE: &str = "async fn handle(event: Event) -> underlay::Result<()>";
@@ -22,6 +22,7 @@ const EXAMPLE: &str = "async fn handle(event: Event) -> underlay::Result<()>";
 static GRAMMAR: Grammar = Grammar {
     attribute: "subscription",
     target: "the topic's static",
+    example: "CART_EVENTS",
     name: true,
     keys: &[
         "max_concurrency",
@@ -190,13 +191,11 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
     let (block, registration) = match parts {
         (Some(topic), [event, rest @ ..], Some(output)) if errors.is_empty() => {
             let event = &event.ty;
-            let as_topic = spanned_as(
-                topic,
-                quote!(<#topic as ::underlay::__private::DeclaredTopic>),
-            );
-            let carries = spanned_as(
+            let topic_name = projection(topic, quote!(DeclaredTopic), "NAME");
+            let marker = projection(topic, quote!(DeclaredTopic), "Marker");
+            let decode = spanned_as(
                 event,
-                quote!(<#as_topic::Marker as ::underlay::__private::Carries<#event>>::CARRIES),
+                quote!(<#event as ::underlay::__private::MessageOf<#marker>>::decode),
             );
             let delivery_argument = rest.first().map(|it| spanned_as(&it.ty, quote!(&delivery)));
             let call = quote!(#ident(event, #delivery_argument).await);
@@ -205,15 +204,13 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
                 quote!(<#output as ::underlay::__private::HandlerOutcome>::into_outcome),
             );
             let block = quote! {
-                const _: () = #carries;
-
-                fn handle(
+                fn __handle(
                     body: ::underlay::__private::Bytes,
                     delivery: ::underlay::__private::Delivery,
                 ) -> ::underlay::__private::HandlerFuture {
                     ::std::boxed::Box::pin(async move {
                         let _ = &delivery;
-                        let event = ::underlay::__private::decode::<#event>(&body)?;
+                        let event = #decode(&body)?;
                         #outcome(#call)
                     })
                 }
@@ -222,7 +219,7 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
             let module = holes.module();
             let declaration = Declaration::Subscription(Subscription {
                 name: name.clone(),
-                topic: holes.text(quote!(#as_topic::NAME)),
+                topic: holes.text(topic_name),
                 handler: format!("{module}::{ident}"),
                 delivery: delivery.clone(),
                 service: String::new(),
@@ -234,18 +231,28 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
                 Some(Registration {
                     declaration,
                     holes,
-                    item: quote!(Subscription(handle)),
+                    item: quote!(Subscription(__handle)),
                 }),
             )
         }
         _ => (TokenStream::new(), None),
     };
+    let fallback = handler.output().map(|output| {
+        let delivery = (arguments.len() > 1).then(|| quote!(_: &::underlay::__private::Delivery));
+        quote! {
+            fn #ident<T>(_: T, #delivery) -> ::core::future::Ready<#output> {
+                ::core::unreachable!()
+            }
+        }
+    });
+    let fallback = fallback.unwrap_or_default();
     Expansion {
         attribute: "subscription",
         keyword: "fn",
         ident,
         attrs,
         items,
+        fallback,
         block,
         registration,
     }

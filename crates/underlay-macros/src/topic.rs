@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::Type;
 use underlay_model::model::{Delivery, Topic};
 use underlay_model::{Declaration, name};
 
@@ -11,12 +12,13 @@ use crate::fragment::{Holes, plain};
 use crate::marker::marker;
 use crate::options::{Grammar, Options};
 use crate::source::source;
-use crate::static_item::{StaticItem, cfgs, spanned_as, type_arguments};
+use crate::static_item::{StaticItem, cfgs, type_arguments};
 use crate::type_text::type_text;
 
 static GRAMMAR: Grammar = Grammar {
     attribute: "topic",
     target: "",
+    example: "",
     name: true,
     keys: &["delivery", "ordered_by"],
 };
@@ -29,12 +31,19 @@ struct Args {
 
 pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let item = match StaticItem::parse("topic", "Topic<T>", item, &mut errors) {
+    let mut item = match StaticItem::parse("topic", "Topic<T>", item, &mut errors) {
         Ok(item) => item,
         Err(as_written) => return as_written,
     };
+    let message = type_arguments(&item.ty).first().map(|it| (*it).clone());
+    let right = match &message {
+        Some(message) => quote!(::underlay::__private::Topic<#message>),
+        None => quote!(()),
+    };
+    let is_right = item.type_name() == "Topic" && message.is_some();
+    item.require_type("topic", is_right, "`Topic<T>`", right, &mut errors);
     let args = parse(&item, options, &mut errors);
-    expand(&item, &args, &errors)
+    expand(&item, message.as_ref(), &args, &errors)
 }
 
 fn parse(item: &StaticItem, options: TokenStream, errors: &mut Errors) -> Args {
@@ -52,7 +61,7 @@ fn parse(item: &StaticItem, options: TokenStream, errors: &mut Errors) -> Args {
     }
 }
 
-fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
+fn expand(item: &StaticItem, message: Option<&Type>, args: &Args, errors: &Errors) -> TokenStream {
     let StaticItem {
         attrs,
         vis,
@@ -65,48 +74,56 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         ordered_by,
     } = args;
     let ordered_by_name = ordered_by.as_ref().map(Ident::to_string);
-    let as_topic = spanned_as(ty, quote!(<#ty as ::underlay::__private::TopicStatic>));
     let ordered_by_expr = match &ordered_by_name {
         Some(name) => quote!(::core::option::Option::Some(#name)),
         None => quote!(::core::option::Option::None),
     };
+    let value = match message {
+        Some(_) => quote!(::underlay::__private::Topic::__new(#name, #ordered_by_expr)),
+        None => quote!(()),
+    };
     let marker = marker(item);
     let cfgs = cfgs(attrs);
+    let message_of = message.map(|message| {
+        quote! {
+            #(#cfgs)*
+            impl ::underlay::__private::MessageOf<#ident> for #message {
+                fn topic() -> &'static ::underlay::__private::Topic<#message> {
+                    &#ident
+                }
+            }
+        }
+    });
     let items = quote! {
         #(#attrs)*
-        #vis static #ident: #ty = <#as_topic::Handle>::__new(#name, #ordered_by_expr);
+        #vis static #ident: #ty = #value;
         #marker
         #(#cfgs)*
         impl ::underlay::__private::DeclaredTopic for #ident {
             const NAME: &'static ::core::primitive::str = #name;
             type Marker = Self;
         }
-        #(#cfgs)*
-        impl ::underlay::__private::Carries<#as_topic::Message> for #ident {
-            fn topic() -> &'static ::underlay::__private::Topic<#as_topic::Message> {
-                &#ident
-            }
-        }
+        #message_of
     };
-    let attributes_of =
-        |list| quote!(<#as_topic::Message as ::underlay::__private::Message>::#list);
-    let check = ordered_by.as_ref().map(|ident| {
-        let attributes = attributes_of(quote!(ATTRIBUTES));
+    let attributes = |constant| {
+        let message =
+            message.map(|message| quote!(<#message as ::underlay::__private::MessageOf<#ident>>));
+        quote!(#message::#constant)
+    };
+    let check = ordered_by.as_ref().filter(|_| message.is_some()).map(|ident| {
+        let attributes = attributes(quote!(ATTRIBUTES));
         let name = ident.to_string();
         let call = quote_spanned!(ident.span()=> ::underlay::__private::check_ordered_by(#attributes, #name));
         quote!(const _: () = #call;)
     });
-    let registration = errors.is_empty().then(|| {
+    let registration = message.filter(|_| errors.is_empty()).map(|message| {
         let mut holes = Holes::default();
-        let message = type_arguments(ty)
-            .first()
-            .map_or_else(|| type_text(ty), |it| type_text(it));
         let declaration = Declaration::Topic(Topic {
             name: name.clone(),
-            message: plain(&message),
+            message: plain(&type_text(message)),
             delivery: *delivery,
             ordered_by: ordered_by_name,
-            attributes: holes.list(attributes_of(quote!(ATTRIBUTES_JSON))),
+            attributes: holes.list(attributes(quote!(ATTRIBUTES_JSON))),
             service: String::new(),
             doc: item.doc(),
             source: source(ident.span(), holes.module()),
@@ -117,14 +134,14 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
             item: quote!(Topic(&#ident)),
         }
     });
-    let block = check.unwrap_or_default();
     Expansion {
         attribute: "topic",
         keyword: "static",
         ident,
         attrs,
         items,
-        block,
+        fallback: TokenStream::new(),
+        block: check.unwrap_or_default(),
         registration,
     }
     .into_tokens(errors)

@@ -14,19 +14,17 @@ pub use crate::cron::CronHandler;
 #[cfg(feature = "postgres")]
 pub use crate::database::{Database, EmbeddedMigration};
 pub use crate::declared::{
-    BucketStatic, CacheStatic, Carries, DeclaredBucket, DeclaredCache, DeclaredTopic,
-    HandlerOutcome, KeyspaceStatic, SecretStatic, TopicOf, TopicStatic, check_key_pattern,
-    check_ordered_by,
+    DeclaredBucket, DeclaredCache, DeclaredTopic, HandlerOutcome, MessageOf, check_key_pattern, check_ordered_by,
 };
 #[cfg(feature = "postgres")]
-pub use crate::declared::{DatabaseStatic, DeclaredDatabase};
+pub use crate::declared::DeclaredDatabase;
 pub use crate::inventory::{DECLARATIONS, Declaration, Item};
 pub use crate::keyspace::{Keyspace, ListKeyspace, SetKeyspace, StructKeyspace};
 #[cfg(feature = "postgres")]
 pub use crate::reference::DatabaseRef;
 pub use crate::reference::{BucketRef, CacheRef, Permission, Publisher, TopicRef};
-pub use crate::secret::{SecretCell, SecretValue};
-pub use crate::subscription::{__decode as decode, Delivery, Handle, HandlerError, HandlerFuture};
+pub use crate::secret::{Secret, SecretCell, SecretValue};
+pub use crate::subscription::{Delivery, Handle, HandlerError, HandlerFuture};
 pub use crate::topic::{AttributeValue, Message, Topic};
 
 /// What `#[underlay::main]` expands to: runs the body on a runtime, and tells a failure.

@@ -2,18 +2,14 @@
 //!
 //! Resource attributes put an uninhabited *marker* type beside the static: of the same name, but in the type
 //! namespace, so that `orders::CART_EVENTS` in another attribute finds it, and an import brings it along. The
-//! `Declared…` traits say what a marker stands for; the `…Static` traits, which types a static may have.
+//! `Declared…` traits say what a marker stands for.
 //! Nothing here exists at run time but the functions that lead from a marker to its static.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::bucket::Bucket;
-use crate::cache::{CacheCluster, CacheKey, CacheValue};
+use crate::cache::CacheCluster;
 #[cfg(feature = "postgres")]
 use crate::database::Database;
-use crate::keyspace::{Keyspace, ListKeyspace, SetKeyspace, StructKeyspace};
-use crate::secret::SecretValue;
+use crate::subscription::HandlerError;
 use crate::topic::{Message, Topic};
 
 /// The marker of a database.
@@ -31,45 +27,36 @@ pub trait DeclaredDatabase {
 }
 
 /// The marker of a topic, or of a reference to one.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a topic",
-    label = "name a `#[topic]` static"
-)]
+#[diagnostic::on_unimplemented(message = "`{Self}` is not a topic", label = "name a `#[topic]` static")]
 pub trait DeclaredTopic {
     /// The declared name.
     const NAME: &'static str;
-    /// The marker itself. Asking `Carries` of this and not of the marker, the compiler does not complain twice
-    /// about something that is no topic.
+    /// The topic's own marker. Asking `MessageOf` of this one, the compiler does not complain twice about something
+    /// that is no topic.
     type Marker;
 }
 
-/// A topic's marker for its message type. Not an associated type, which could not be less visible than the marker.
+/// A topic's message type. Not an associated type of the marker, which could not be less visible than the marker.
 #[diagnostic::on_unimplemented(
-    message = "the topic `{Self}` does not carry `{T}`",
-    label = "not the message type of `{Self}`"
+    message = "the topic `{Marker}` does not carry `{Self}`",
+    label = "not the message type of `{Marker}`"
 )]
-pub trait Carries<T> {
-    /// Proof for the expansion.
-    const CARRIES: () = ();
+pub trait MessageOf<Marker>: Message {
+    /// The message's attributes.
+    const ATTRIBUTES: &'static [&'static str] = <Self as Message>::ATTRIBUTES;
+    /// The same as JSON.
+    const ATTRIBUTES_JSON: &'static str = <Self as Message>::ATTRIBUTES_JSON;
 
     /// The static.
-    fn topic() -> &'static Topic<T>;
-}
+    fn topic() -> &'static Topic<Self>;
 
-/// That a type is `Topic<T>`: what `Carries` is derived from, so that a static of a wrong type is told elsewhere.
-#[diagnostic::on_unimplemented(
-    message = "a `{Self}` does not carry `{T}`",
-    label = "not the message type of `{Self}`"
-)]
-pub trait TopicOf<T> {
-    /// The same.
-    fn topic(&'static self) -> &'static Topic<T>;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T> TopicOf<T> for Topic<T> {
-    fn topic(&'static self) -> &'static Topic<T> {
-        self
+    /// Decodes a message for a handler.
+    ///
+    /// # Errors
+    ///
+    /// A payload that is no such message.
+    fn decode(body: &bytes::Bytes) -> Result<Self, HandlerError> {
+        crate::subscription::__decode(body)
     }
 }
 
@@ -99,122 +86,6 @@ pub trait DeclaredCache {
     fn cache() -> &'static CacheCluster;
 }
 
-/// The types that a `#[database]` static may have.
-#[cfg(feature = "postgres")]
-#[diagnostic::on_unimplemented(
-    message = "`#[database]` needs a static of type `Database`, found `{Self}`",
-    label = "expected `Database`"
-)]
-pub trait DatabaseStatic {
-    /// The type itself.
-    type Handle;
-}
-
-#[cfg(feature = "postgres")]
-#[diagnostic::do_not_recommend]
-impl DatabaseStatic for Database {
-    type Handle = Self;
-}
-
-/// The types that a `#[topic]` static may have.
-#[diagnostic::on_unimplemented(
-    message = "`#[topic]` needs a static of type `Topic<T>`, found `{Self}`",
-    label = "expected `Topic<T>`"
-)]
-pub trait TopicStatic {
-    /// The type itself.
-    type Handle;
-    /// What it carries.
-    type Message: Message;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: Message> TopicStatic for Topic<T> {
-    type Handle = Self;
-    type Message = T;
-}
-
-/// The types that a `#[bucket]` static may have.
-#[diagnostic::on_unimplemented(
-    message = "`#[bucket]` needs a static of type `Bucket`, found `{Self}`",
-    label = "expected `Bucket`"
-)]
-pub trait BucketStatic {
-    /// The type itself.
-    type Handle;
-}
-
-#[diagnostic::do_not_recommend]
-impl BucketStatic for Bucket {
-    type Handle = Self;
-}
-
-/// The types that a `#[cache]` static may have.
-#[diagnostic::on_unimplemented(
-    message = "`#[cache]` needs a static of type `CacheCluster`, found `{Self}`",
-    label = "expected `CacheCluster`"
-)]
-pub trait CacheStatic {
-    /// The type itself.
-    type Handle;
-}
-
-#[diagnostic::do_not_recommend]
-impl CacheStatic for CacheCluster {
-    type Handle = Self;
-}
-
-/// The types that a `#[keyspace]` static may have.
-#[diagnostic::on_unimplemented(
-    message = "`#[keyspace]` needs a static of a keyspace type, found `{Self}`",
-    label = "expected a type such as `StringKeyspace<K>`, `IntListKeyspace<K>` or `StructKeyspace<K, V>`"
-)]
-pub trait KeyspaceStatic {
-    /// The type itself.
-    type Handle;
-    /// Its keys.
-    type Key: CacheKey;
-}
-
-#[diagnostic::do_not_recommend]
-impl<K: CacheKey, V: CacheValue> KeyspaceStatic for Keyspace<K, V> {
-    type Handle = Self;
-    type Key = K;
-}
-
-#[diagnostic::do_not_recommend]
-impl<K: CacheKey, V: CacheValue> KeyspaceStatic for ListKeyspace<K, V> {
-    type Handle = Self;
-    type Key = K;
-}
-
-#[diagnostic::do_not_recommend]
-impl<K: CacheKey, V: CacheValue> KeyspaceStatic for SetKeyspace<K, V> {
-    type Handle = Self;
-    type Key = K;
-}
-
-#[diagnostic::do_not_recommend]
-impl<K: CacheKey, V: Serialize + DeserializeOwned + Send> KeyspaceStatic for StructKeyspace<K, V> {
-    type Handle = Self;
-    type Key = K;
-}
-
-/// The types that a `#[secret]` static may have.
-#[diagnostic::on_unimplemented(
-    message = "`#[secret]` needs a static of type `Secret` or `Secret<T>`, found `{Self}`",
-    label = "expected `Secret`"
-)]
-pub trait SecretStatic {
-    /// The value's type.
-    type Value;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: std::str::FromStr + Send + Sync> SecretStatic for fn() -> SecretValue<T> {
-    type Value = T;
-}
-
 /// What a subscription's or cron's handler returns.
 #[diagnostic::on_unimplemented(
     message = "a handler returns `Result<(), E>`, found `{Self}`",
@@ -226,12 +97,12 @@ pub trait HandlerOutcome {
     /// # Errors
     ///
     /// The handler's.
-    fn into_outcome(self) -> Result<(), crate::subscription::HandlerError>;
+    fn into_outcome(self) -> Result<(), HandlerError>;
 }
 
 #[diagnostic::do_not_recommend]
-impl<E: Into<crate::subscription::HandlerError>> HandlerOutcome for Result<(), E> {
-    fn into_outcome(self) -> Result<(), crate::subscription::HandlerError> {
+impl<E: Into<HandlerError>> HandlerOutcome for Result<(), E> {
+    fn into_outcome(self) -> Result<(), HandlerError> {
         self.map_err(Into::into)
     }
 }

@@ -4,17 +4,30 @@ use std::future::Future;
 use std::process::ExitCode;
 
 /// What a `main` may return.
+#[diagnostic::on_unimplemented(
+    message = "`main` returns `()`, `ExitCode` or `Result<(), E>`, found `{Self}`",
+    label = "expected `Result<(), E>`, where `E` converts into `Box<dyn Error + Send + Sync>`"
+)]
 pub trait Outcome {
     /// The exit code; failures are told on standard error first.
     fn exit_code(self) -> ExitCode;
 }
 
+#[diagnostic::do_not_recommend]
+impl Outcome for ExitCode {
+    fn exit_code(self) -> ExitCode {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
 impl Outcome for () {
     fn exit_code(self) -> ExitCode {
         ExitCode::SUCCESS
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> Outcome for Result<(), E> {
     fn exit_code(self) -> ExitCode {
         match self {

@@ -27,6 +27,10 @@ macro_rules! permissions {
 }
 
 /// One permission of a reference.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a permission",
+    label = "expected a permission such as `Downloader`, `Publisher` or `ReadOnly`"
+)]
 pub trait Permission {
     /// Its name in the model.
     const NAME: &'static str;
@@ -77,12 +81,14 @@ pub enum At<const N: usize> {}
 #[doc(hidden)]
 pub enum Whole {}
 
+#[diagnostic::do_not_recommend]
 impl<P: Permission> Grants<P, Alone> for P {}
 
 macro_rules! tuple_grants {
     ($(($($all:ident)*): $($index:literal $name:ident),*;)*) => {$(tuple_grants!(@ ($($all)*) $($index $name)*);)*};
     (@ $all:tt $($index:literal $name:ident)*) => {$(tuple_grants!(# $all $index $name);)*};
     (# ($($all:ident)*) $index:literal $name:ident) => {
+        #[diagnostic::do_not_recommend]
         impl<$($all: Permission),*> Grants<$name, At<$index>> for ($($all,)*) {}
     };
 }
@@ -99,7 +105,7 @@ tuple_grants! {
 }
 
 macro_rules! read_write_grants {
-    ($($name:ident)*) => {$(impl Grants<$name, Whole> for ReadWrite {})*};
+    ($($name:ident)*) => {$(#[diagnostic::do_not_recommend] impl Grants<$name, Whole> for ReadWrite {})*};
 }
 
 read_write_grants!(Uploader SignedUploader Downloader SignedDownloader Attrser Lister Remover ReadOnly);

@@ -79,7 +79,7 @@ pub struct Topic<T> {
     message: PhantomData<fn(T)>,
 }
 
-impl<T: Message> Topic<T> {
+impl<T> Topic<T> {
     #[doc(hidden)]
     pub const fn __new(name: &'static str, ordered_by: Option<&'static str>) -> Self {
         Self {
@@ -89,7 +89,9 @@ impl<T: Message> Topic<T> {
             message: PhantomData,
         }
     }
+}
 
+impl<T: Message> Topic<T> {
     /// The declared name.
     pub fn name(&self) -> &'static str {
         self.name
@@ -157,7 +159,7 @@ pub trait BindTopic: Send + Sync {
     fn bind(&'static self, topic: Arc<dyn backend::Topic>);
 }
 
-impl<T: Message> BindTopic for Topic<T> {
+impl<T: 'static> BindTopic for Topic<T> {
     fn bind(&'static self, topic: Arc<dyn backend::Topic>) {
         self.slot.bind(topic);
     }

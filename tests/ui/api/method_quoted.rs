@@ -1,0 +1,10 @@
+//! A method in quotes.
+
+use underlay::prelude::*;
+
+#[api(method = "GET", path = "/orders")]
+async fn order() -> &'static str {
+    "an order"
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+//! A key without fields.
+
+use underlay::prelude::*;
+
+#[derive(CacheKey)]
+struct Key {}
+
+fn main() {}

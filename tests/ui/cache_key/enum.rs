@@ -1,0 +1,10 @@
+//! A key that is an enum.
+
+use underlay::prelude::*;
+
+#[derive(CacheKey)]
+enum Key {
+    User,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+//! A generic key.
+
+use underlay::prelude::*;
+
+#[derive(CacheKey)]
+struct Key<T> {
+    id: T,
+}
+
+fn main() {}

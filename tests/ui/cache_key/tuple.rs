@@ -1,0 +1,8 @@
+//! A key without field names.
+
+use underlay::prelude::*;
+
+#[derive(CacheKey)]
+struct Key(String);
+
+fn main() {}

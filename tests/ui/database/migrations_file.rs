@@ -1,0 +1,8 @@
+//! A migrations directory that is a file.
+
+use underlay::prelude::*;
+
+#[database("orders", migrations = "fixtures/file.txt")]
+static ORDERS: Database;
+
+fn main() {}

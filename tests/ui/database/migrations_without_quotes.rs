@@ -1,0 +1,8 @@
+//! A migrations directory that is no text.
+
+use underlay::prelude::*;
+
+#[database("orders", migrations = migrations)]
+static ORDERS: Database;
+
+fn main() {}

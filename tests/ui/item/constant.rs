@@ -1,0 +1,8 @@
+//! A constant instead of a static.
+
+use underlay::prelude::*;
+
+#[bucket("uploads")]
+const UPLOADS: Bucket;
+
+fn main() {}

@@ -1,0 +1,8 @@
+//! A static with a value.
+
+use underlay::prelude::*;
+
+#[bucket("uploads")]
+static UPLOADS: Bucket = Bucket::new();
+
+fn main() {}

@@ -1,0 +1,17 @@
+//! No cluster.
+
+use underlay::prelude::*;
+
+#[cache("my-cache")]
+static CACHE: CacheCluster;
+
+#[derive(CacheKey)]
+struct ResourceKey {
+    user_id: String,
+    resource_path: String,
+}
+
+#[keyspace("requests/:user_id/:resource_path")]
+static REQUESTS: IntKeyspace<ResourceKey>;
+
+fn main() {}

@@ -1,0 +1,17 @@
+//! An expiry of nothing.
+
+use underlay::prelude::*;
+
+#[cache("my-cache")]
+static CACHE: CacheCluster;
+
+#[derive(CacheKey)]
+struct ResourceKey {
+    user_id: String,
+    resource_path: String,
+}
+
+#[keyspace(CACHE, "requests/:user_id/:resource_path", expiry = "0s")]
+static REQUESTS: IntKeyspace<ResourceKey>;
+
+fn main() {}

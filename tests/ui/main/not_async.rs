@@ -1,0 +1,4 @@
+//! A `main` that is not async.
+
+#[underlay::main]
+fn main() {}

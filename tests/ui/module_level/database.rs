@@ -1,0 +1,10 @@
+//! `#[database]` inside a function.
+
+use underlay::prelude::*;
+
+fn f() {
+    #[database("orders")]
+    static ORDERS: Database;
+}
+
+fn main() {}

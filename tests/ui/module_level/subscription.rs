@@ -1,0 +1,22 @@
+//! `#[subscription]` inside a function.
+
+use underlay::prelude::*;
+
+#[derive(Message, Serialize, Deserialize)]
+pub struct CartEvent {
+    #[message(attribute)]
+    pub cart_id: String,
+    pub total: i64,
+}
+
+#[topic("cart-events")]
+pub static CART_EVENTS: Topic<CartEvent>;
+
+fn f() {
+    #[subscription(CART_EVENTS)]
+    async fn handle(_: CartEvent) -> underlay::Result<()> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+//! A name after the options.
+
+use underlay::prelude::*;
+
+#[bucket(public, "uploads")]
+static UPLOADS: Bucket;
+
+fn main() {}

@@ -1,0 +1,8 @@
+//! An empty name.
+
+use underlay::prelude::*;
+
+#[bucket("")]
+static UPLOADS: Bucket;
+
+fn main() {}

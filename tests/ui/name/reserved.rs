@@ -1,0 +1,8 @@
+//! A name that starts with the reserved prefix.
+
+use underlay::prelude::*;
+
+#[bucket("underlay-uploads")]
+static UPLOADS: Bucket;
+
+fn main() {}

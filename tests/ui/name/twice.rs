@@ -1,0 +1,8 @@
+//! Two names.
+
+use underlay::prelude::*;
+
+#[bucket("uploads", "downloads")]
+static UPLOADS: Bucket;
+
+fn main() {}

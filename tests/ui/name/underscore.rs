@@ -1,0 +1,8 @@
+//! A name with `_`.
+
+use underlay::prelude::*;
+
+#[bucket("user_uploads")]
+static UPLOADS: Bucket;
+
+fn main() {}

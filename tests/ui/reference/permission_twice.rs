@@ -1,0 +1,15 @@
+//! A permission that is given twice.
+
+use underlay::prelude::*;
+
+mod files {
+    use underlay::prelude::*;
+
+    #[bucket("uploads")]
+    pub static UPLOADS: Bucket;
+}
+
+#[reference(files::UPLOADS)]
+static UPLOADS: BucketRef<(Downloader, Downloader)>;
+
+fn main() {}

@@ -1,0 +1,8 @@
+//! A name that is no identifier.
+
+use underlay::prelude::*;
+
+#[secret("stripe-key")]
+static STRIPE_KEY: Secret;
+
+fn main() {}

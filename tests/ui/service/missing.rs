@@ -1,0 +1,5 @@
+//! A service without a name.
+
+underlay::service!();
+
+fn main() {}

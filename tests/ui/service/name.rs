@@ -1,0 +1,5 @@
+//! A service name that is not kebab-case.
+
+underlay::service!("Billing");
+
+fn main() {}

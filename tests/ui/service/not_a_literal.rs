@@ -1,0 +1,5 @@
+//! A service name without quotes.
+
+underlay::service!(billing);
+
+fn main() {}

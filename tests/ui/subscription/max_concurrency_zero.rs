@@ -1,0 +1,20 @@
+//! No concurrency.
+
+use underlay::prelude::*;
+
+#[derive(Message, Serialize, Deserialize)]
+pub struct CartEvent {
+    #[message(attribute)]
+    pub cart_id: String,
+    pub total: i64,
+}
+
+#[topic("cart-events")]
+pub static CART_EVENTS: Topic<CartEvent>;
+
+#[subscription(CART_EVENTS, "send-email", max_concurrency = 0)]
+async fn handle(_: CartEvent) -> underlay::Result<()> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,20 @@
+//! No options at all.
+
+use underlay::prelude::*;
+
+#[derive(Message, Serialize, Deserialize)]
+pub struct CartEvent {
+    #[message(attribute)]
+    pub cart_id: String,
+    pub total: i64,
+}
+
+#[topic("cart-events")]
+pub static CART_EVENTS: Topic<CartEvent>;
+
+#[subscription()]
+async fn handle(_: CartEvent) -> underlay::Result<()> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,20 @@
+//! A handler whose second parameter is a reference to something else.
+
+use underlay::prelude::*;
+
+#[derive(Message, Serialize, Deserialize)]
+pub struct CartEvent {
+    #[message(attribute)]
+    pub cart_id: String,
+    pub total: i64,
+}
+
+#[topic("cart-events")]
+pub static CART_EVENTS: Topic<CartEvent>;
+
+#[subscription(CART_EVENTS, "send-email")]
+async fn handle(_: CartEvent, _: &u32) -> underlay::Result<()> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,22 @@
+//! A static that is no resource.
+
+use underlay::prelude::*;
+
+#[derive(Message, Serialize, Deserialize)]
+pub struct CartEvent {
+    #[message(attribute)]
+    pub cart_id: String,
+    pub total: i64,
+}
+
+#[topic("cart-events")]
+pub static CART_EVENTS: Topic<CartEvent>;
+
+static LIMIT: u32 = 1;
+
+#[subscription(LIMIT, "send-email")]
+async fn handle(_: CartEvent) -> underlay::Result<()> {
+    Ok(())
+}
+
+fn main() {}

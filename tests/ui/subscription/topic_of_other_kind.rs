@@ -1,0 +1,23 @@
+//! A bucket for a topic.
+
+use underlay::prelude::*;
+
+#[derive(Message, Serialize, Deserialize)]
+pub struct CartEvent {
+    #[message(attribute)]
+    pub cart_id: String,
+    pub total: i64,
+}
+
+#[topic("cart-events")]
+pub static CART_EVENTS: Topic<CartEvent>;
+
+#[bucket("uploads")]
+static UPLOADS: Bucket;
+
+#[subscription(UPLOADS, "send-email")]
+async fn handle(_: CartEvent) -> underlay::Result<()> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,20 @@
+//! A topic that does not exist.
+
+use underlay::prelude::*;
+
+#[derive(Message, Serialize, Deserialize)]
+pub struct CartEvent {
+    #[message(attribute)]
+    pub cart_id: String,
+    pub total: i64,
+}
+
+#[topic("cart-events")]
+pub static CART_EVENTS: Topic<CartEvent>;
+
+#[subscription(CART_EVENT, "send-email")]
+async fn handle(_: CartEvent) -> underlay::Result<()> {
+    Ok(())
+}
+
+fn main() {}

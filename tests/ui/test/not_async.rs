@@ -1,0 +1,6 @@
+//! A test that is not async.
+
+#[underlay::test]
+fn works() {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+//! A test that is one already.
+
+#[underlay::test]
+#[test]
+async fn works() {}
+
+fn main() {}

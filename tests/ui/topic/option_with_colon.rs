@@ -1,0 +1,15 @@
+//! An option with `:` for `=`.
+
+use underlay::prelude::*;
+
+#[derive(Message, Serialize, Deserialize)]
+pub struct CartEvent {
+    #[message(attribute)]
+    pub cart_id: String,
+    pub total: i64,
+}
+
+#[topic("cart-events", ordered_by: cart_id)]
+static CART_EVENTS: Topic<CartEvent>;
+
+fn main() {}
