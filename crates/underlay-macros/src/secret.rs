@@ -10,7 +10,7 @@ use crate::expansion::{Expansion, Registration};
 use crate::fragment::Holes;
 use crate::options::{Grammar, Options};
 use crate::source::source;
-use crate::static_item::{StaticItem, cfgs, type_arguments};
+use crate::static_item::{StaticItem, cfgs, projection, type_arguments};
 
 static GRAMMAR: Grammar = Grammar {
     attribute: "secret",
@@ -63,12 +63,13 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         Some(value) => quote!(#value),
         None => quote!(::std::string::String),
     };
+    let parse = projection(&value, quote!(SecretType), "parse");
     let cell = format_ident!("__UNDERLAY_SECRET_{}", ident);
     let cfgs = cfgs(attrs);
     let items = quote! {
         #(#cfgs)*
         #[doc(hidden)]
-        static #cell: ::underlay::__private::SecretCell<#value> = ::underlay::__private::SecretCell::__new(#name);
+        static #cell: ::underlay::__private::SecretCell<#value> = ::underlay::__private::SecretCell::__new(#name, #parse);
         #(#attrs)*
         #vis static #ident: #ty = {
             fn __value() -> ::underlay::__private::SecretValue<#value> {

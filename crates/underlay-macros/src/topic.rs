@@ -12,7 +12,7 @@ use crate::fragment::{Holes, plain};
 use crate::marker::marker;
 use crate::options::{Grammar, Options};
 use crate::source::source;
-use crate::static_item::{StaticItem, cfgs, type_arguments};
+use crate::static_item::{StaticItem, cfgs, projection, type_arguments};
 use crate::type_text::type_text;
 
 static GRAMMAR: Grammar = Grammar {
@@ -85,11 +85,23 @@ fn expand(item: &StaticItem, message: Option<&Type>, args: &Args, errors: &Error
     let marker = marker(item);
     let cfgs = cfgs(attrs);
     let message_of = message.map(|message| {
+        // All through the same path: a type that is no message is then one error.
+        let [attributes, json, decode] = ["ATTRIBUTES", "ATTRIBUTES_JSON", "__decode"]
+            .map(|it| projection(message, quote!(Message), it));
         quote! {
             #(#cfgs)*
             impl ::underlay::__private::MessageOf<#ident> for #message {
+                const ATTRIBUTES: &'static [&'static ::core::primitive::str] = #attributes;
+                const ATTRIBUTES_JSON: &'static ::core::primitive::str = #json;
+
                 fn topic() -> &'static ::underlay::__private::Topic<#message> {
                     &#ident
+                }
+
+                fn decode(
+                    body: &::underlay::__private::Bytes,
+                ) -> ::core::result::Result<#message, ::underlay::__private::HandlerError> {
+                    #decode(body)
                 }
             }
         }

@@ -13,17 +13,18 @@ pub use crate::cache::{CacheCluster, CacheKey, KeyPart, Place};
 pub use crate::cron::CronHandler;
 #[cfg(feature = "postgres")]
 pub use crate::database::{Database, EmbeddedMigration};
-pub use crate::declared::{
-    DeclaredBucket, DeclaredCache, DeclaredTopic, HandlerOutcome, MessageOf, check_key_pattern, check_ordered_by,
-};
 #[cfg(feature = "postgres")]
 pub use crate::declared::DeclaredDatabase;
+pub use crate::declared::{
+    DeclaredBucket, DeclaredCache, DeclaredTopic, HandlerOutcome, MessageOf, check_key_pattern,
+    check_ordered_by,
+};
 pub use crate::inventory::{DECLARATIONS, Declaration, Item};
 pub use crate::keyspace::{Keyspace, ListKeyspace, SetKeyspace, StructKeyspace};
 #[cfg(feature = "postgres")]
 pub use crate::reference::DatabaseRef;
 pub use crate::reference::{BucketRef, CacheRef, Permission, Publisher, TopicRef};
-pub use crate::secret::{Secret, SecretCell, SecretValue};
+pub use crate::secret::{Secret, SecretCell, SecretType, SecretValue};
 pub use crate::subscription::{Delivery, Handle, HandlerError, HandlerFuture};
 pub use crate::topic::{AttributeValue, Message, Topic};
 

@@ -10,7 +10,7 @@ use crate::cache::CacheCluster;
 #[cfg(feature = "postgres")]
 use crate::database::Database;
 use crate::subscription::HandlerError;
-use crate::topic::{Message, Topic};
+use crate::topic::Topic;
 
 /// The marker of a database.
 #[cfg(feature = "postgres")]
@@ -27,7 +27,10 @@ pub trait DeclaredDatabase {
 }
 
 /// The marker of a topic, or of a reference to one.
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a topic", label = "name a `#[topic]` static")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a topic",
+    label = "name a `#[topic]` static"
+)]
 pub trait DeclaredTopic {
     /// The declared name.
     const NAME: &'static str;
@@ -41,11 +44,11 @@ pub trait DeclaredTopic {
     message = "the topic `{Marker}` does not carry `{Self}`",
     label = "not the message type of `{Marker}`"
 )]
-pub trait MessageOf<Marker>: Message {
+pub trait MessageOf<Marker>: Sized {
     /// The message's attributes.
-    const ATTRIBUTES: &'static [&'static str] = <Self as Message>::ATTRIBUTES;
+    const ATTRIBUTES: &'static [&'static str];
     /// The same as JSON.
-    const ATTRIBUTES_JSON: &'static str = <Self as Message>::ATTRIBUTES_JSON;
+    const ATTRIBUTES_JSON: &'static str;
 
     /// The static.
     fn topic() -> &'static Topic<Self>;
@@ -55,9 +58,7 @@ pub trait MessageOf<Marker>: Message {
     /// # Errors
     ///
     /// A payload that is no such message.
-    fn decode(body: &bytes::Bytes) -> Result<Self, HandlerError> {
-        crate::subscription::__decode(body)
-    }
+    fn decode(body: &bytes::Bytes) -> Result<Self, HandlerError>;
 }
 
 /// The marker of a bucket.

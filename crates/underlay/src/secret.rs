@@ -71,13 +71,33 @@ impl<T> fmt::Display for SecretValue<T> {
 #[doc(hidden)]
 pub struct SecretCell<T: 'static> {
     name: &'static str,
+    parse: fn(&str) -> Option<T>,
     slot: Slot<Option<T>>,
 }
 
-impl<T: FromStr + Send + Sync> SecretCell<T> {
-    pub const fn __new(name: &'static str) -> Self {
+/// A type that a secret's text can be read as.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a secret cannot be read as `{Self}`",
+    label = "this type does not implement `FromStr`"
+)]
+pub trait SecretType: Sized {
+    /// The value of a text, if it is one.
+    fn parse(text: &str) -> Option<Self>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: FromStr> SecretType for T {
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl<T: Send + Sync> SecretCell<T> {
+    pub const fn __new(name: &'static str, parse: fn(&str) -> Option<T>) -> Self {
         Self {
             name,
+            parse,
             slot: Slot::new(),
         }
     }
@@ -101,11 +121,11 @@ pub trait BindSecret: Send + Sync {
     fn bind(&'static self, text: Option<&str>) -> std::result::Result<(), String>;
 }
 
-impl<T: FromStr + Send + Sync> BindSecret for SecretCell<T> {
+impl<T: Send + Sync> BindSecret for SecretCell<T> {
     fn bind(&'static self, text: Option<&str>) -> std::result::Result<(), String> {
         let value = match text {
             None => None,
-            Some(text) => Some(text.parse().map_err(|_| {
+            Some(text) => Some((self.parse)(text).ok_or_else(|| {
                 format!(
                     "the value of the secret `{}` is not a `{}`",
                     self.name,

@@ -44,8 +44,7 @@ pub type Handle = fn(Bytes, Delivery) -> HandlerFuture;
 /// # Errors
 ///
 /// [`ErrorKind::Unrecoverable`]: a payload that does not decode now will not decode later.
-#[doc(hidden)]
-pub(crate) fn __decode<T: Message>(body: &Bytes) -> Result<T, HandlerError> {
+pub(crate) fn decode<T: Message>(body: &Bytes) -> Result<T, HandlerError> {
     serde_json::from_slice(body).map_err(|error| {
         Error::new(
             ErrorKind::Unrecoverable,

@@ -27,6 +27,11 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// The attributes of this message, by field name.
     fn attributes(&self) -> BTreeMap<String, String>;
+
+    #[doc(hidden)]
+    fn __decode(body: &bytes::Bytes) -> std::result::Result<Self, crate::HandlerError> {
+        crate::subscription::decode(body)
+    }
 }
 
 /// A type whose values can be message attributes: texts, integers and `bool`.
