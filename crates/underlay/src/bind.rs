@@ -155,12 +155,6 @@ fn unsupported(config: &InfraConfig) -> Vec<String> {
             "set the environment variable TOKIO_WORKER_THREADS instead",
         );
     }
-    if config.cron.as_ref().is_some_and(|cron| cron.enabled) {
-        cannot(
-            "cron.enabled".into(),
-            "a scheduler in the application is not supported yet; call the jobs by hand",
-        );
-    }
     if !config.hosted_services.is_empty() {
         cannot(
             "hosted_services".into(),

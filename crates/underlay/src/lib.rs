@@ -25,6 +25,7 @@ mod local;
 mod logs;
 mod main_fn;
 mod reference;
+mod schedule;
 mod secret;
 mod server;
 mod signal;

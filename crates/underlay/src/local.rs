@@ -26,7 +26,9 @@ pub(crate) async fn provision(_model: &Model) -> Result<(InfraConfig, Guard)> {
 
 #[cfg(feature = "local")]
 mod provisioned {
+    use std::collections::BTreeMap;
     use std::path::{Path, PathBuf};
+    use std::sync::{Mutex, PoisonError};
 
     use underlay_local::{Checkout, Event, Options, Provisioned, Reporter};
 
@@ -102,6 +104,23 @@ mod provisioned {
     /// The provisioner's events as log lines.
     pub(crate) struct Log;
 
+    /// How many quarters of what is being fetched have been told.
+    static TOLD: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+    impl Log {
+        /// One line when something begins, and one for each quarter of it.
+        fn progress(what: &str, done: u64, total: Option<u64>) {
+            let quarters = total
+                .filter(|total| *total > 0)
+                .map_or(0, |total| done.min(total) * 4 / total);
+            let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.get(what).is_none_or(|before| *before < quarters) {
+                told.insert(what.to_owned(), quarters);
+                tracing::info!(target: "underlay", "{what}: {} %", quarters * 25);
+            }
+        }
+    }
+
     impl Reporter for Log {
         fn report(&self, event: Event<'_>) {
             match event {
@@ -111,6 +130,12 @@ mod provisioned {
                 }
                 Event::Notice { message } => tracing::warn!(target: "underlay", "{message}"),
                 Event::Debug { message } => tracing::debug!(target: "underlay", "{message}"),
+                Event::Progress { what, done, total } => Self::progress(what, done, total),
+                Event::ProgressEnd { what } => {
+                    TOLD.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(what);
+                }
                 _ => {}
             }
         }

@@ -16,6 +16,7 @@ use crate::bind::{self, Backends};
 use crate::consume::Consumer;
 use crate::inventory::{self, Entry, Item};
 use crate::listen::{self, Listener};
+use crate::schedule;
 use crate::server::{self, Jobs, Served};
 use crate::{Error, ErrorKind, Result};
 
@@ -40,7 +41,8 @@ pub struct Running {
     address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     server: Option<JoinHandle<std::io::Result<()>>>,
-    consumers: Vec<JoinHandle<()>>,
+    /// The subscriptions' loops and the scheduler.
+    tasks: Vec<JoinHandle<()>>,
     brokers: Vec<Broker>,
     #[cfg(feature = "postgres")]
     pools: Vec<sqlx::PgPool>,
@@ -144,11 +146,18 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         crate::logs::filter(filter)?;
     }
     if !local {
-        let missing = config.missing(&model);
-        if !missing.is_empty() {
-            return Err(configuration(
-                missing.iter().map(ToString::to_string).collect(),
-            ));
+        let mut problems: Vec<String> = config
+            .missing(&model)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        if config.cron.as_ref().is_some_and(|cron| cron.enabled) {
+            let problem = "infra config: cron.enabled: several processes may run there, and choosing one of them to \
+                           run the jobs is not supported yet; let an outer scheduler call them";
+            problems.push(problem.to_owned());
+        }
+        if !problems.is_empty() {
+            return Err(configuration(problems));
         }
     }
     let base_url = base_url(&config, listener.as_ref());
@@ -168,11 +177,14 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         &pools,
     )?;
     let (stop, stopped) = watch::channel(false);
-    let consumers = bound
+    let mut tasks: Vec<JoinHandle<()>> = bound
         .consumers
         .iter()
         .map(|it| tokio::spawn(Arc::clone(it).run(stopped.clone())))
         .collect();
+    if config.cron.as_ref().is_some_and(|cron| cron.enabled) {
+        tasks.extend(schedule::start(&model, &bound.jobs, &stopped).map_err(configuration)?);
+    }
     let readiness = Arc::new(AtomicBool::new(true));
     let address = listener.as_ref().map(|it| it.address);
     let server = match (router, listener) {
@@ -210,7 +222,7 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         address,
         stop,
         server,
-        consumers,
+        tasks,
         brokers: bound.brokers,
         #[cfg(feature = "postgres")]
         pools: pools.into_values().collect(),
@@ -466,9 +478,9 @@ impl Running {
         self.stop.send_replace(true);
         let drained = tokio::time::timeout(self.shutdown, async {
             let served = server.await;
-            for consumer in self.consumers {
-                // A consumer ends by itself; handlers' panics do not reach it.
-                let _ = consumer.await;
+            for task in self.tasks {
+                // It ends by itself; handlers' panics do not reach it.
+                let _ = task.await;
             }
             for broker in &self.brokers {
                 broker.close().await?;
