@@ -51,8 +51,8 @@ fn workspace(name: &str, root: &str, packages: &[(&str, &[&str], &[(&str, &str)]
     project
 }
 
-const REAL: &str = "underlay = { path = '{repository}/crates/underlay', default-features = false, \
-                    features = ['cron', 'postgres'] }\nserde = '1'\nserde_json = '1'\n";
+const REAL: &str = "underlay = { path = '{repository}/crates/underlay', features = ['cron'] }\n\
+                    serde = '1'\nserde_json = '1'\n";
 
 /// What a binary with every kind of declaration says of itself is what is read from its file: under the hardest
 /// release profile, and in a dev build.

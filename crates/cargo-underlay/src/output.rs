@@ -233,7 +233,7 @@ mod tests {
              --> src/main.rs:1:12\n  \
                |\n\
              1 | pub static A: Topic;\n  \
-               |            ^\n  \
+               |            ^\n \
               ::: src/main.rs:7:1"
         );
     }
