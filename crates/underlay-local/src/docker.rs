@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of PostgreSQL; [`crate::postgres`] says what runs in a container.
 
-use std::{collections::HashMap, env, path::PathBuf, time::Duration};
+use std::{collections::HashMap, env, time::Duration};
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 
@@ -86,6 +86,8 @@ fn path_of(address: &str) -> &str {
 /// Where engines listen: Docker, Docker Desktop, rootless Docker, Colima, OrbStack, Rancher Desktop, Podman.
 #[cfg(unix)]
 fn usual_addresses() -> Vec<String> {
+    use std::path::PathBuf;
+
     let mut paths = vec![PathBuf::from("/var/run/docker.sock")];
     if let Some(home) = env::home_dir() {
         for path in [
@@ -138,7 +140,9 @@ async fn connect_to(address: &str) -> Result<Docker, Absence> {
 
 #[cfg(not(unix))]
 async fn connect_to(address: &str) -> Result<Docker, Absence> {
-    // A pipe that is not there shows at the first request.
+    if !std::path::Path::new(path_of(address)).exists() {
+        return Err(Absence::NoSocket);
+    }
     let docker = Docker::connect_with_local(address, REQUEST_SECONDS, API_DEFAULT_VERSION);
     negotiate(docker, path_of(address)).await
 }

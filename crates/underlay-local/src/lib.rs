@@ -12,6 +12,7 @@
 //! | `namespace` | the name of the active namespace |
 //! | `secrets.local.toml` | the values of secrets, mode 600 |
 //! | `<namespace>/postgres.json`, `postgres-test.json` | how the last server was got and is reached, with its password, mode 600 |
+//! | `<namespace>/postgres.password`, `postgres-test.password` | the password of its containers, mode 600 |
 //! | `<namespace>/postgres/` | the native server's cluster |
 //! | `<namespace>/postgres.log`, `postgres-test.log` | the log of the native server's last start |
 //! | `<namespace>/postgres.lock`, `postgres-test.lock` | held by the process that is just starting a native server |

@@ -353,3 +353,110 @@ fn config_without_servers(
     }
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use underlay_model::model::{
+        Application, Bucket, Cache, DeliveryOptions, Eviction, Source, Subscription, Topic,
+    };
+
+    use super::*;
+
+    fn model() -> Model {
+        let mut model = Model::empty(Application {
+            name: "shop".to_owned(),
+            version: "0.1.0".to_owned(),
+        });
+        let (service, doc, source) = (String::new(), String::new(), Source::default());
+        model.topics.push(Topic {
+            name: "cart-events".to_owned(),
+            message: "CartEvent".to_owned(),
+            delivery: Default::default(),
+            ordered_by: None,
+            attributes: Vec::new(),
+            service: service.clone(),
+            doc: doc.clone(),
+            source: source.clone(),
+        });
+        model.subscriptions.push(Subscription {
+            name: "mail".to_owned(),
+            topic: "cart-events".to_owned(),
+            handler: "shop::mail".to_owned(),
+            delivery: DeliveryOptions::default(),
+            service: service.clone(),
+            doc: doc.clone(),
+            source: source.clone(),
+        });
+        model.buckets.push(Bucket {
+            name: "uploads".to_owned(),
+            public: false,
+            versioned: false,
+            service: service.clone(),
+            doc: doc.clone(),
+            source: source.clone(),
+        });
+        model.caches.push(Cache {
+            name: "sessions".to_owned(),
+            eviction: Eviction::default(),
+            service,
+            doc,
+            source,
+        });
+        model
+    }
+
+    fn check(kind: Kind, expected: serde_json::Value) {
+        let checkout = Checkout {
+            root: "/w".into(),
+            state: "/w/.underlay".into(),
+            id: "0123abcd".to_owned(),
+        };
+        let settings = Settings {
+            cron: true,
+            ..Settings::default()
+        };
+        let config = config_without_servers(&model(), &checkout, "pr-12", kind, &settings);
+        let text = serde_json::to_value(config).unwrap();
+        for (key, value) in expected.as_object().unwrap() {
+            assert_eq!(text[key], *value, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_run_keeps_messages_and_objects() {
+        check(
+            Kind::Run,
+            serde_json::json!({
+                "metadata": {
+                    "app_id": "shop", "env_name": "pr-12", "env_type": "development", "cloud": "local",
+                },
+                "pubsub": [{
+                    "type": "memory",
+                    "path": "/w/.underlay/pr-12/topics.redb",
+                    "topics": { "cart-events": { "subscriptions": { "mail": {} } } },
+                }],
+                "object_storage": [{
+                    "type": "disk",
+                    "path": "/w/.underlay/pr-12/objects",
+                    "buckets": { "uploads": { "name": "uploads" } },
+                }],
+                "cron": { "enabled": true },
+            }),
+        );
+    }
+
+    #[test]
+    fn a_test_keeps_nothing() {
+        check(
+            Kind::Test,
+            serde_json::json!({
+                "pubsub": [{
+                    "type": "memory",
+                    "topics": { "cart-events": { "subscriptions": { "mail": {} } } },
+                }],
+                "object_storage": [{ "type": "memory", "buckets": { "uploads": { "name": "uploads" } } }],
+                "cron": { "enabled": false },
+            }),
+        );
+    }
+}

@@ -7,8 +7,8 @@ use underlay_model::{Model, infra::SecretText};
 
 use crate::{
     checkout::Checkout,
-    error::{Error, ErrorKind, os_text},
-    report::{Event, Reporter},
+    error::{Error, ErrorKind},
+    report::Reporter,
 };
 
 /// The name of the file with local secrets in the checkout's state folder.
@@ -87,6 +87,8 @@ fn read(path: &Path, reporter: &dyn Reporter) -> Result<Map<String, Value>, Vec<
 fn close_to_others(path: &Path, reporter: &dyn Reporter) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
 
+    use crate::{error::os_text, report::Event};
+
     let mode = fs::metadata(path)
         .map_err(|error| Error::state("read", path, &error))?
         .permissions()
@@ -116,4 +118,154 @@ fn close_to_others(path: &Path, reporter: &dyn Reporter) -> Result<(), Error> {
 fn close_to_others(_path: &Path, _reporter: &dyn Reporter) -> Result<(), Error> {
     // Files in a user's profile are closed to others by their folder's access list.
     Ok(())
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::{
+        os::unix::fs::PermissionsExt,
+        path::PathBuf,
+        sync::{
+            Mutex,
+            atomic::{AtomicU32, Ordering},
+        },
+    };
+
+    use underlay_model::model::{Application, Secret, Source};
+
+    use super::*;
+    use crate::report::Event;
+
+    #[derive(Default)]
+    struct Notices(Mutex<Vec<String>>);
+
+    impl Reporter for Notices {
+        fn report(&self, event: Event<'_>) {
+            if let Event::Notice { message } = event {
+                self.0.lock().unwrap().push(message.to_owned());
+            }
+        }
+    }
+
+    /// Looks up `names` with a secrets file; gives what was found, or the problems, and the notices.
+    fn check(
+        names: &[&str],
+        file: Option<(&str, u32)>,
+    ) -> (Result<Found, Vec<String>>, Vec<String>, PathBuf) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let root =
+            std::env::temp_dir().join(format!("underlay-secrets-{}-{number}", std::process::id()));
+        let checkout = Checkout {
+            state: root.join(".underlay"),
+            id: "0123abcd".to_owned(),
+            root: root.clone(),
+        };
+        fs::create_dir_all(&root).unwrap();
+        checkout.prepare().unwrap();
+        let path = checkout.state.join(SECRETS_FILE);
+        if let Some((text, mode)) = file {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let mut model = Model::empty(Application {
+            name: "shop".to_owned(),
+            version: "0.1.0".to_owned(),
+        });
+        model.secrets = names
+            .iter()
+            .map(|name| Secret {
+                name: (*name).to_owned(),
+                service: String::new(),
+                doc: String::new(),
+                source: Source::default(),
+            })
+            .collect();
+        let notices = Notices::default();
+        let found = find(&model, &checkout, &notices).map_err(|problems| {
+            problems
+                .iter()
+                .map(|it| it.to_string().replace(&path.display().to_string(), "FILE"))
+                .collect()
+        });
+        let notices = notices.0.into_inner().unwrap();
+        (found, notices, root)
+    }
+
+    #[test]
+    fn values_come_from_the_file_and_the_rest_is_missing() {
+        let (found, notices, root) = check(
+            &["KeyOne", "KeyTwo"],
+            Some(("KeyOne = \"one\"\nOther = \"x\"\n", 0o600)),
+        );
+        let found = found.unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert_eq!(found.values.len(), 1);
+        assert_eq!(found.values["KeyOne"].expose(), "one");
+        assert_eq!(found.missing, ["KeyTwo"]);
+        assert!(notices.is_empty());
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn the_environment_comes_first() {
+        // A variable that every process has stands for a secret of that name.
+        let (found, _, root) = check(&["PATH"], Some(("PATH = \"from the file\"", 0o600)));
+        let found = found.unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert_eq!(
+            found.values["PATH"].expose(),
+            std::env::var("PATH").unwrap()
+        );
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn an_open_file_is_closed_and_that_is_said() {
+        let (found, notices, root) = check(&["KeyOne"], Some(("KeyOne = \"one\"", 0o644)));
+        assert!(found.is_ok());
+        assert_eq!(notices.len(), 1);
+        assert!(
+            notices[0].contains("could be read by other users (mode 644); it is 600 now"),
+            "{}",
+            notices[0]
+        );
+        let mode = fs::metadata(root.join(".underlay").join(SECRETS_FILE))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn wrong_values_are_all_named_without_their_content() {
+        let (found, _, root) = check(
+            &["KeyOne", "KeyTwo"],
+            Some(("KeyOne = 4711\nKeyTwo = [\"hidden\"]\n", 0o600)),
+        );
+        assert_eq!(
+            found.err().unwrap(),
+            [
+                "the secret `KeyOne` in FILE must be a text: write KeyOne = \"…\"",
+                "the secret `KeyTwo` in FILE must be a text: write KeyTwo = \"…\"",
+            ]
+        );
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_broken_file_shows_no_value() {
+        let (found, _, root) = check(
+            &["KeyOne"],
+            Some(("KeyOne = \"hidden\nKeyTwo = \"x\"\n", 0o600)),
+        );
+        let problems = found.err().unwrap();
+        assert_eq!(problems.len(), 1);
+        assert!(
+            problems[0].starts_with("FILE is not valid TOML: "),
+            "{problems:?}"
+        );
+        assert!(!problems[0].contains("hidden"), "{problems:?}");
+        fs::remove_dir_all(root).unwrap();
+    }
 }

@@ -24,11 +24,13 @@ pub(crate) struct Binaries {
 
 impl Binaries {
     /// The major version: 17 of `17.6`.
+    #[cfg(unix)]
     pub(crate) fn major(&self) -> u32 {
         major(&self.version)
     }
 
     /// The path of one program.
+    #[cfg(unix)]
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.folder.join(program_name(name))
     }

@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    fs, io,
     time::{Duration, Instant},
 };
 
@@ -24,6 +25,7 @@ use sqlx::postgres::PgConnection;
 use super::{Address, Refusal, Rung, Scope, Server, TEST_SETTINGS, USER, admin, record::Record};
 use crate::{
     Kind,
+    checkout::write_private,
     docker::{self, Engine, is_not_found, text_of},
     error::{Error, ErrorKind},
     report::{Event, waiting},
@@ -116,10 +118,7 @@ fn server(address: Address, password: String, image: String) -> Server {
 }
 
 /// Starts the container of this namespace, or makes it; the caller holds the start lock.
-pub(crate) async fn take(
-    scope: &Scope<'_>,
-    record: Option<&Record>,
-) -> Result<(Server, PgConnection), Refusal> {
+pub(crate) async fn take(scope: &Scope<'_>) -> Result<(Server, PgConnection), Refusal> {
     let engine = docker::connect().await.map_err(Refusal::Unavailable)?;
     let message = format!("Docker answers at {}", engine.address);
     scope.reporter.report(Event::Debug { message: &message });
@@ -136,13 +135,7 @@ pub(crate) async fn take(
         remove(&engine.docker, &name).await?;
         container = None;
     }
-    let password = match (&container, record) {
-        (Some(container), _) if password_of(container).is_some() => {
-            password_of(container).unwrap_or_default()
-        }
-        (_, Some(record)) if record.rung == Rung::Docker => record.password.clone(),
-        _ => hex::encode(rand::random::<[u8; 16]>()),
-    };
+    let password = password(scope, container.as_ref())?;
     let container = match container {
         Some(container) => container,
         None => create(scope, &engine.docker, &name, &image, &password).await?,
@@ -173,6 +166,28 @@ pub(crate) async fn take(
     )
     .await?;
     Ok((server, connection))
+}
+
+/// The password of this namespace's containers: the one its container was made with, else the one that is kept for its
+/// volume, which may outlive a container, else a new one.
+fn password(
+    scope: &Scope<'_>,
+    container: Option<&ContainerInspectResponse>,
+) -> Result<String, Error> {
+    let path = scope
+        .folder()
+        .join(format!("{}.password", scope.kind.stem()));
+    let kept = match fs::read_to_string(&path) {
+        Ok(text) => Some(text.trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Error::state("read", &path, &error)),
+    };
+    let known = container.and_then(password_of).or_else(|| kept.clone());
+    let password = known.unwrap_or_else(|| hex::encode(rand::random::<[u8; 16]>()));
+    if kept.as_ref() != Some(&password) {
+        write_private(&path, password.as_bytes())?;
+    }
+    Ok(password)
 }
 
 fn failure(message: String) -> Error {
@@ -504,8 +519,8 @@ async fn wait_until_ready(
         };
         if problem.contains("password authentication failed") {
             return Err(failure(format!(
-                "the data in the volume {name} has another password than .underlay/ remembers; remove both: \
-                 docker rm -f {name}; docker volume rm {name}"
+                "the data in the volume {name} has another password than the one in .underlay/; put the right one into \
+                 .underlay/<namespace>/postgres.password, or start afresh: cargo underlay reset"
             )));
         }
         if looked.elapsed() > Duration::from_millis(500) {

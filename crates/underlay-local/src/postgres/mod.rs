@@ -237,7 +237,7 @@ async fn climb(scope: &Scope<'_>) -> Result<Taken, Error> {
     };
     let mut reasons: Vec<String> = Vec::new();
     for rung in rungs {
-        match take_rung(scope, *rung, record.as_ref()).await {
+        match take_rung(scope, *rung).await {
             Ok((server, connection)) => {
                 return finish(scope, server, connection, reasons, record.as_ref());
             }
@@ -257,6 +257,12 @@ fn finish(
 ) -> Result<Taken, Error> {
     let used = used(&server, &connection, why_not_above);
     scope.reporter.report(Event::Chosen { line: &used.line() });
+    if let (Some(port), Rung::Native | Rung::Managed) = (scope.settings.port, server.rung) {
+        let message = format!(
+            "`port = {port}` under [postgres] is for containers: this server listens on a socket of its own, without a port"
+        );
+        scope.reporter.report(Event::Notice { message: &message });
+    }
     if let Some(earlier) = earlier
         && earlier.rung != server.rung
         && scope.kind == Kind::Run
@@ -331,14 +337,10 @@ async fn join(scope: &Scope<'_>) -> Result<Option<Taken>, Error> {
     }))
 }
 
-async fn take_rung(
-    scope: &Scope<'_>,
-    rung: Rung,
-    record: Option<&Record>,
-) -> Result<(Server, PgConnection), Refusal> {
+async fn take_rung(scope: &Scope<'_>, rung: Rung) -> Result<(Server, PgConnection), Refusal> {
     match rung {
         Rung::Url => Err(Refusal::Unavailable("no URL is given".to_owned())),
-        Rung::Docker => docker::take(scope, record).await,
+        Rung::Docker => docker::take(scope).await,
         Rung::Native => {
             let found = binaries::find(scope.settings.version.as_deref())
                 .await

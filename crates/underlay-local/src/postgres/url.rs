@@ -125,11 +125,11 @@ mod tests {
     #[tokio::test]
     async fn a_url_that_cannot_be_read_keeps_its_password() {
         let Err(Refusal::Unavailable(reason)) =
-            take("postgres://u:p#ss:word@h:port/d", "UNDERLAY_POSTGRES").await
+            take("postgres://u:hidden@h:port/d", "UNDERLAY_POSTGRES").await
         else {
             panic!("it was read");
         };
-        assert!(!reason.contains("word@"), "{reason}");
+        assert!(!reason.contains("hidden"), "{reason}");
         assert!(
             reason.starts_with("the URL given by UNDERLAY_POSTGRES cannot be read"),
             "{reason}"

@@ -3,6 +3,10 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
+    os::unix::{
+        fs::{MetadataExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{
@@ -21,6 +25,9 @@ use underlay_model::{
     Model,
     model::{Application, Database, Engine, Source},
 };
+
+/// The number of the account `nobody` and its group, on Debian and its kin.
+const NOBODY: u32 = 65534;
 
 /// A checkout in the temporary folder; removed at the end.
 pub(crate) struct Folder {
@@ -51,6 +58,7 @@ impl Folder {
             kind: "run",
             databases: vec!["orders"],
             variables: Vec::new(),
+            is_nobody: false,
         }
     }
 
@@ -81,7 +89,7 @@ impl Drop for Folder {
         // What cannot be removed is left to the system: a test's verdict does not depend on it.
         let _ = fs::remove_dir_all(&self.checkout.root);
         for parent in ["/dev/shm", "/var/tmp", "/tmp"] {
-            for uid in [0, 1000] {
+            for uid in [0, 1000, NOBODY] {
                 let _ = fs::remove_dir_all(
                     Path::new(parent).join(format!("underlay-{uid}-{}", self.checkout.id)),
                 );
@@ -96,6 +104,7 @@ pub(crate) struct Start<'a> {
     kind: &'static str,
     databases: Vec<&'static str>,
     variables: Vec<(&'static str, String)>,
+    is_nobody: bool,
 }
 
 impl Start<'_> {
@@ -109,6 +118,12 @@ impl Start<'_> {
         self
     }
 
+    /// Runs it as somebody who is not root, and owns the checkout. Who is not root already stays who he is.
+    pub(crate) fn by_nobody(mut self) -> Self {
+        self.is_nobody = fs::metadata("/proc/self").unwrap().uid() == 0;
+        self
+    }
+
     pub(crate) fn databases(mut self, databases: &[&'static str]) -> Self {
         self.databases = databases.to_vec();
         self
@@ -117,7 +132,15 @@ impl Start<'_> {
     /// Starts it without waiting for anything.
     pub(crate) fn spawn(self) -> Running {
         let request = json!({ "root": self.folder.checkout.root, "kind": self.kind, "databases": self.databases });
-        let mut command = Command::new(env::current_exe().unwrap());
+        let mut program = env::current_exe().unwrap();
+        if self.is_nobody {
+            // The target folder may be closed to others. A child copies it: if this process had the copy open for
+            // writing while another test's thread forks, it could not be run.
+            let copy = self.folder.checkout.root.join("application");
+            output("cp", &[program.to_str().unwrap(), copy.to_str().unwrap()]);
+            program = copy;
+        }
+        let mut command = Command::new(program);
         for name in [
             "UNDERLAY_POSTGRES",
             "UNDERLAY_POSTGRES_BIN",
@@ -131,6 +154,14 @@ impl Start<'_> {
         command
             .env("UNDERLAY_LOCAL_APPLICATION", request.to_string())
             .envs(self.variables);
+        if self.is_nobody {
+            chown(&self.folder.checkout.root, Some(NOBODY), Some(NOBODY)).unwrap();
+            command
+                .uid(NOBODY)
+                .gid(NOBODY)
+                .current_dir("/")
+                .env("HOME", &self.folder.checkout.root);
+        }
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

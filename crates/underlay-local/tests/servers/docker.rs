@@ -48,6 +48,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                 a_lost_state_folder_is_mended,
             ),
             (
+                "a_volume_outlives_another_rung",
+                a_volume_outlives_another_rung,
+            ),
+            (
                 "two_checkouts_have_two_containers",
                 two_checkouts_have_two_containers,
             ),
@@ -236,6 +240,22 @@ fn a_lost_state_folder_is_mended() {
     fs::remove_dir_all(&folder.checkout.state).unwrap();
     let mut up = start(&folder).provision();
     assert_eq!(up.query("orders", "SELECT count(*)::text FROM t"), ["0"]);
+}
+
+fn a_volume_outlives_another_rung() {
+    let folder = Folder::new();
+    start(&folder)
+        .provision()
+        .query("orders", "CREATE TABLE t (x text)");
+    output("docker", &["rm", "--force", &container(&folder)]);
+    // Whatever another rung remembers of its own server, the volume's password is not forgotten for it.
+    fs::remove_file(folder.state("default/postgres.json")).unwrap();
+    assert_eq!(
+        start(&folder)
+            .provision()
+            .query("orders", "SELECT count(*)::text FROM t"),
+        ["0"]
+    );
 }
 
 fn two_checkouts_have_two_containers() {

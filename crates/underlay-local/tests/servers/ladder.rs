@@ -1,6 +1,9 @@
 //! Which rung is taken, why not the one above, and what is said when none works. No server is needed for it.
 
-use std::{fs, os::unix::net::UnixListener};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+};
 
 use libtest_mimic::Trial;
 
@@ -18,6 +21,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             (
                 "a_socket_where_nobody_answers",
                 a_socket_where_nobody_answers,
+            ),
+            (
+                "a_socket_without_permission_is_said",
+                a_socket_without_permission_is_said,
             ),
             ("an_engine_elsewhere", an_engine_elsewhere),
             ("a_server_that_refuses", a_server_that_refuses),
@@ -85,6 +92,25 @@ fn a_socket_where_nobody_answers() {
         socket.display()
     );
     assert!(error.contains(&expected), "{error}");
+}
+
+fn a_socket_without_permission_is_said() {
+    let folder = Folder::new();
+    let socket = folder.checkout.root.join("docker.sock");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).unwrap();
+    let error = folder
+        .application()
+        .by_nobody()
+        .with("UNDERLAY_POSTGRES", "docker")
+        .with("DOCKER_HOST", format!("unix://{}", socket.display()))
+        .refusal();
+    let expected = format!(
+        "Docker's socket {} is closed to this user (join the group docker: sudo usermod -aG docker $USER, then log in \
+         again)",
+        socket.display()
+    );
+    assert!(error.ends_with(&expected), "{error}");
 }
 
 fn an_engine_elsewhere() {

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -48,6 +49,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             (
                 "without_a_database_nothing_starts",
                 without_a_database_nothing_starts,
+            ),
+            ("somebody_who_is_not_root", somebody_who_is_not_root),
+            (
+                "another_shell_supervises_as_well",
+                another_shell_supervises_as_well,
             ),
             (
                 "a_wrong_folder_of_binaries_is_said",
@@ -261,6 +267,52 @@ fn without_a_database_nothing_starts() {
         .provision();
     assert!(up.answer["postgres"].is_null());
     assert!(!folder.state("default/postgres.json").exists());
+}
+
+fn somebody_who_is_not_root() {
+    let folder = Folder::new();
+    let mut one = start(&folder).by_nobody().provision();
+    one.query("orders", "CREATE TABLE t (x text)");
+    let mut two = start(&folder).by_nobody().provision();
+    let server = pid(&mut two);
+    drop(one);
+    assert_eq!(two.query("orders", "SELECT count(*)::text FROM t"), ["0"]);
+    two.kill();
+    eventually("the server ends with its last user", || {
+        !is_running(&server)
+    });
+}
+
+fn another_shell_supervises_as_well() {
+    // On macOS and elsewhere `sh` is bash; here it is usually dash.
+    let folder = Folder::new();
+    let bin = folder.checkout.root.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    symlink("/bin/bash", bin.join("sh")).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut one = start(&folder).with("PATH", &path).provision();
+    let mut two = start(&folder).with("PATH", &path).provision();
+    let server = pid(&mut two);
+    let executable = fs::read_link(format!("/proc/{}/exe", parent(&server))).unwrap();
+    assert!(executable.ends_with("bash"), "{}", executable.display());
+    drop(one);
+    assert_eq!(two.query("orders", "SELECT 'still here'"), ["still here"]);
+    two.kill();
+    eventually("the server ends with its last user", || {
+        !is_running(&server)
+    });
+    one = start(&folder).with("PATH", &path).provision();
+    assert_eq!(one.query("orders", "SELECT 'again'"), ["again"]);
+}
+
+/// The number of a process's parent.
+fn parent(pid: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("PPid:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().to_owned()
 }
 
 fn a_wrong_folder_of_binaries_is_said() {
