@@ -17,7 +17,7 @@ use std::{
 pub use self::{
     application::{Application, answered, free_port, terminate},
     baseline::Package,
-    command::{Cost, cargo, crates, measure, output, run},
+    command::{Cost, cargo, crates, measure, output, pass_through, run},
     figures::{Spread, Table, bytes, count, milliseconds, ratio, seconds},
 };
 

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     env,
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -82,6 +82,20 @@ pub fn measure(command: &mut Command) -> Result<Cost, String> {
         cpu: children()?.saturating_sub(before),
         wall,
     })
+}
+
+/// Runs a command with our own input and output, and says how it ended and what CPU time it took.
+///
+/// # Errors
+///
+/// As [`measure`], except for what the command itself says.
+pub fn pass_through(command: &mut Command) -> Result<(ExitStatus, Duration), String> {
+    let before = children()?;
+    let status = command.status().map_err(|error| {
+        let program = command.get_program().to_string_lossy();
+        format!("`{program}` could not be started: {error}")
+    })?;
+    Ok((status, children()?.saturating_sub(before)))
 }
 
 /// The CPU time of all processes that this one started and awaited, and of those that they did.
