@@ -25,7 +25,13 @@ async fn main() -> underlay::Result<()> {
 
 #[underlay::test]
 async fn greets_and_counts() -> underlay::Result<()> {
-    assert_eq!(hello(Path("you".into())).await?, "hello, you, for the 1. time\n");
-    assert_eq!(hello(Path("you".into())).await?, "hello, you, for the 2. time\n");
+    assert_eq!(
+        hello(Path("you".into())).await?,
+        "hello, you, for the 1. time\n"
+    );
+    assert_eq!(
+        hello(Path("you".into())).await?,
+        "hello, you, for the 2. time\n"
+    );
     Ok(())
 }

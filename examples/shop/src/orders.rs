@@ -58,14 +58,20 @@ async fn place_order(Json(new): Json<NewOrder>) -> underlay::Result<impl IntoRes
     if !sessions::within_limit(&new.customer, "orders").await? {
         return Ok((StatusCode::TOO_MANY_REQUESTS, Json(None)));
     }
-    let order_id: i64 =
-        sqlx::query_scalar("INSERT INTO orders (customer, item, quantity) VALUES ($1, $2, $3) RETURNING id")
-            .bind(&new.customer)
-            .bind(&new.item)
-            .bind(new.quantity)
-            .fetch_one(&*ORDERS)
-            .await?;
-    let event = OrderPlaced { order_id, customer: new.customer, item: new.item, quantity: new.quantity };
+    let order_id: i64 = sqlx::query_scalar(
+        "INSERT INTO orders (customer, item, quantity) VALUES ($1, $2, $3) RETURNING id",
+    )
+    .bind(&new.customer)
+    .bind(&new.item)
+    .bind(new.quantity)
+    .fetch_one(&*ORDERS)
+    .await?;
+    let event = OrderPlaced {
+        order_id,
+        customer: new.customer,
+        item: new.item,
+        quantity: new.quantity,
+    };
     ORDER_PLACED.publish(&event).await?;
     Ok((StatusCode::CREATED, Json(Some(order_id))))
 }
@@ -73,10 +79,12 @@ async fn place_order(Json(new): Json<NewOrder>) -> underlay::Result<impl IntoRes
 /// One order.
 #[api(method = GET, path = "/orders/{id}", public)]
 async fn get_order(Path(id): Path<i64>) -> underlay::Result<Json<Order>> {
-    let order = sqlx::query_as("SELECT id, customer, item, quantity, status, deliveries FROM orders WHERE id = $1")
-        .bind(id)
-        .fetch_one(&*ORDERS)
-        .await?;
+    let order = sqlx::query_as(
+        "SELECT id, customer, item, quantity, status, deliveries FROM orders WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_one(&*ORDERS)
+    .await?;
     Ok(Json(order))
 }
 
@@ -103,14 +111,18 @@ mod tests {
         }
         underlay::testing::run_cron("expire-unpaid-orders").await?;
         let statuses: Vec<String> =
-            sqlx::query_scalar("SELECT status FROM orders ORDER BY placed_at").fetch_all(&*ORDERS).await?;
+            sqlx::query_scalar("SELECT status FROM orders ORDER BY placed_at")
+                .fetch_all(&*ORDERS)
+                .await?;
         assert_eq!(statuses, ["expired", "open"]);
         Ok(())
     }
 
     #[underlay::test]
     async fn a_test_has_a_database_of_its_own() -> underlay::Result<()> {
-        let orders: i64 = sqlx::query_scalar("SELECT count(*) FROM orders").fetch_one(&*ORDERS).await?;
+        let orders: i64 = sqlx::query_scalar("SELECT count(*) FROM orders")
+            .fetch_one(&*ORDERS)
+            .await?;
         assert_eq!(orders, 0);
         Ok(())
     }

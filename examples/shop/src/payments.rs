@@ -18,13 +18,20 @@ static INVOICES: BucketRef<(Attrser, Downloader)>;
 async fn payment_link(Path(id): Path<i64>) -> underlay::Result<String> {
     let name = format!("{id}.txt");
     if !INVOICES.exists(&name).await? {
-        return Err(underlay::Error::new(underlay::ErrorKind::NotFound, format!("order {id} has no invoice")));
+        return Err(underlay::Error::new(
+            underlay::ErrorKind::NotFound,
+            format!("order {id} has no invoice"),
+        ));
     }
     let invoice = INVOICES.download(&name).await?;
     let key = SIGNING_KEY().expose()?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).map_err(|_| "the signing key cannot be used")?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
+        .map_err(|_| "the signing key cannot be used")?;
     mac.update(&invoice);
-    Ok(format!("https://pay.example/orders/{id}?signature={}", hex::encode(mac.finalize().into_bytes())))
+    Ok(format!(
+        "https://pay.example/orders/{id}?signature={}",
+        hex::encode(mac.finalize().into_bytes())
+    ))
 }
 
 #[cfg(test)]
@@ -36,13 +43,18 @@ mod tests {
         let missing = payment_link(Path(1)).await.unwrap_err();
         assert_eq!(missing.kind(), underlay::ErrorKind::NotFound);
 
-        crate::files::INVOICES.upload("1.txt", "order 1: 1 × tea for ann\n").await?;
+        crate::files::INVOICES
+            .upload("1.txt", "order 1: 1 × tea for ann\n")
+            .await?;
         let unset = payment_link(Path(1)).await.unwrap_err();
         assert_eq!(unset.kind(), underlay::ErrorKind::Configuration);
 
         underlay::testing::set_secret("PaymentSigningKey", "k3y")?;
         let link = payment_link(Path(1)).await?;
-        assert!(link.starts_with("https://pay.example/orders/1?signature="), "{link}");
+        assert!(
+            link.starts_with("https://pay.example/orders/1?signature="),
+            "{link}"
+        );
         assert!(!format!("{:?}", SIGNING_KEY()).contains("k3y"));
         Ok(())
     }

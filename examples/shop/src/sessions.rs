@@ -33,14 +33,22 @@ const LIMIT: i64 = 10_000;
 
 /// Counts a request, and says whether the customer may send it.
 pub(crate) async fn within_limit(customer: &str, route: &str) -> underlay::Result<bool> {
-    let caller = Caller { customer: customer.to_owned(), route: route.to_owned() };
+    let caller = Caller {
+        customer: customer.to_owned(),
+        route: route.to_owned(),
+    };
     Ok(REQUESTS.increment(&caller, 1).await? <= LIMIT)
 }
 
 /// How many requests a customer has sent on a route.
 #[api(method = GET, path = "/requests/{route}/{customer}", private)]
 async fn requests(Path((route, customer)): Path<(String, String)>) -> underlay::Result<Json<i64>> {
-    Ok(Json(REQUESTS.get(&Caller { customer, route }).await?.unwrap_or(0)))
+    Ok(Json(
+        REQUESTS
+            .get(&Caller { customer, route })
+            .await?
+            .unwrap_or(0),
+    ))
 }
 
 /// Opens a session and returns its token.
@@ -63,7 +71,9 @@ mod tests {
 
     #[underlay::test]
     async fn a_session_is_found_by_its_token() -> underlay::Result<()> {
-        let session = Session { customer: "ann".into() };
+        let session = Session {
+            customer: "ann".into(),
+        };
         let token = open_session(Json(session.clone())).await?;
         assert_eq!(get_session(Path(token)).await?.0, Some(session));
         assert_eq!(get_session(Path("another".into())).await?.0, None);
@@ -78,7 +88,10 @@ mod tests {
         assert!(within_limit("bob", "orders").await?);
         assert_eq!(requests(Path(("orders".into(), "ann".into()))).await?.0, 3);
         assert_eq!(requests(Path(("orders".into(), "bob".into()))).await?.0, 1);
-        assert_eq!(requests(Path(("sessions".into(), "ann".into()))).await?.0, 0);
+        assert_eq!(
+            requests(Path(("sessions".into(), "ann".into()))).await?.0,
+            0
+        );
         Ok(())
     }
 }
