@@ -171,7 +171,11 @@ async fn survive(acknowledging: bool) {
         "acknowledged and delivered again"
     );
     let known: BTreeSet<String> = left.union(&acknowledged).cloned().collect();
-    assert!(published.is_subset(&known), "neither acknowledged nor left");
+    // The victim acknowledges one after the other, and may have died between the last one and saying so.
+    assert!(
+        published.difference(&known).count() <= 1,
+        "neither acknowledged nor left"
+    );
     broker.close().await.unwrap();
 }
 

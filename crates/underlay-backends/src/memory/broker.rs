@@ -1,9 +1,9 @@
-//! Topics and subscriptions inside the process: who gets what, and the waiting.
+//! Topics and subscriptions inside the process: who gets what.
 //!
-//! Which message may be delivered is decided in `queue.rs`; the file is `journal.rs`.
+//! Receiving is in `subscription.rs`, which message may be delivered in `queue.rs`, the file in `journal.rs`.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,16 +13,17 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::{
     Error, ErrorKind, Result, id,
     memory::{
         PROVIDER,
-        journal::{Death, Journal, Restored, Settlement, keep_since},
-        queue::{Depth, Hot, Queue, Stored, Taken, after},
+        journal::{Journal, Restored},
+        queue::{Depth, Hot, Queue, Stored},
+        subscription::MemorySubscription,
     },
-    topic::{DeadLetter, Message, Receipt, Received, Subscription, Topic},
+    topic::{Message, Subscription, Topic},
 };
 
 /// The largest message: body, attributes and ordering key together. It is GCP's limit; a message that works locally
@@ -92,12 +93,12 @@ pub struct Broker {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     topics: Mutex<BTreeMap<String, Arc<TopicState>>>,
-    journal: Option<Journal>,
+    pub(super) journal: Option<Journal>,
     restored: Mutex<Restored>,
     next_seq: AtomicU64,
-    next_delivery: AtomicU64,
+    pub(super) next_delivery: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -418,244 +419,5 @@ impl Topic for MemoryTopic {
             }
         }
         Ok(ids)
-    }
-}
-
-struct MemorySubscription {
-    /// `topic/subscription`, for errors.
-    resource: String,
-    inner: Arc<Inner>,
-    exactly_once: bool,
-    options: SubscriptionOptions,
-    queue: Arc<Queue>,
-}
-
-impl MemorySubscription {
-    /// The place and the delivery number of a receipt.
-    fn parse(&self, receipt: &Receipt) -> Result<(u64, u64)> {
-        let parts = receipt.0.split_once('-');
-        parts
-            .and_then(|(seq, delivery)| Some((seq.parse().ok()?, delivery.parse().ok()?)))
-            .ok_or_else(|| {
-                let text = "the receipt is not one of this broker's";
-                Error::new(ErrorKind::InvalidArgument, PROVIDER, &self.resource, text)
-            })
-    }
-
-    /// The deliveries with their messages. Dropped before its end, it gives them back.
-    async fn deliver(&self, taken: Vec<Taken>) -> Result<Vec<Received>> {
-        let mut guard = PutBack {
-            queue: &self.queue,
-            taken,
-        };
-        let mut cold = HashMap::new();
-        if let Some(journal) = &self.inner.journal {
-            let missing: Vec<u64> = guard
-                .taken
-                .iter()
-                .filter(|taken| taken.stored.hot.is_none())
-                .map(|taken| taken.stored.seq)
-                .collect();
-            if !missing.is_empty() {
-                cold = journal.read(missing).await?;
-            }
-            let attempts = guard
-                .taken
-                .iter()
-                .map(|taken| (taken.stored.seq, taken.attempt))
-                .collect();
-            journal.note_attempts(self.queue.number, attempts).await?;
-        }
-        let mut received = Vec::with_capacity(guard.taken.len());
-        for taken in &guard.taken {
-            let stored = &taken.stored;
-            let message = match &stored.hot {
-                Some(hot) => hot.message.clone(),
-                None => cold.remove(&stored.seq).ok_or_else(|| {
-                    let text = "the message is missing in the broker's file";
-                    Error::new(ErrorKind::Other, PROVIDER, &self.resource, text)
-                })?,
-            };
-            received.push(Received {
-                id: id::text(stored.id),
-                attempt: taken.attempt,
-                published_at: stored.published_at,
-                message,
-                receipt: Receipt(format!("{}-{}", stored.seq, taken.delivery)),
-            });
-        }
-        guard.taken.clear();
-        Ok(received)
-    }
-
-    /// Removes messages from the file that are out of the queue because of their age. What a caller that gives up
-    /// leaves there is removed after the next start.
-    async fn drop_expired(&self, expired: Vec<Arc<Stored>>) -> Result<()> {
-        let Some(journal) = &self.inner.journal else {
-            return Ok(());
-        };
-        for stored in expired {
-            let place = journal.reserve(0).await?;
-            let settlement = Settlement {
-                subscription: self.queue.number,
-                seq: stored.seq,
-                last: stored.settled(),
-                dead: None,
-            };
-            drop(journal.settle(place, settlement, false)?);
-        }
-        Ok(())
-    }
-
-    /// Removes a delivery's message from the queue and from the file.
-    async fn settle(&self, receipt: &Receipt, reason: Option<&str>) -> Result<()> {
-        let (seq, delivery) = self.parse(receipt)?;
-        let failed_at = SystemTime::now();
-        let keep_since = keep_since(self.options.retention, failed_at);
-        let Some(journal) = &self.inner.journal else {
-            if let Some((stored, attempts)) = self.queue.settle(seq, delivery)
-                && let (Some(reason), Some(hot)) = (reason, &stored.hot)
-            {
-                let (id, reason, message) =
-                    (id::text(stored.id), reason.to_owned(), hot.message.clone());
-                self.queue.bury(
-                    DeadLetter {
-                        id,
-                        attempts,
-                        reason,
-                        failed_at,
-                        message,
-                    },
-                    keep_since,
-                );
-            }
-            return Ok(());
-        };
-        // The place in the writer's line comes first: a caller that gives up while waiting has changed nothing.
-        let place = journal.reserve(reason.map_or(0, str::len)).await?;
-        let Some((stored, attempts)) = self.queue.settle(seq, delivery) else {
-            return Ok(());
-        };
-        let death = |reason: &str| Death {
-            attempts,
-            reason: reason.to_owned(),
-            failed_at,
-            keep_since,
-        };
-        let settlement = Settlement {
-            subscription: self.queue.number,
-            seq,
-            last: stored.settled(),
-            dead: reason.map(death),
-        };
-        let urgent = self.exactly_once || reason.is_some();
-        let written = journal.settle(place, settlement, urgent)?;
-        if urgent { written.await } else { Ok(()) }
-    }
-}
-
-/// Gives deliveries back when a receiver goes away before it has seen them.
-struct PutBack<'a> {
-    queue: &'a Queue,
-    taken: Vec<Taken>,
-}
-
-impl PutBack<'_> {
-    fn keep(mut self) -> Vec<Taken> {
-        std::mem::take(&mut self.taken)
-    }
-}
-
-impl Drop for PutBack<'_> {
-    fn drop(&mut self) {
-        if !self.taken.is_empty() {
-            self.queue.put_back(&self.taken);
-        }
-    }
-}
-
-#[async_trait]
-impl Subscription for MemorySubscription {
-    async fn receive(&self, max: usize, lease: Duration) -> Result<Vec<Received>> {
-        if max == 0 || lease.is_zero() {
-            let text = "receive no messages, or for no time: both must be above zero";
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                PROVIDER,
-                &self.resource,
-                text,
-            ));
-        }
-        loop {
-            // Registered before looking, so that a message that comes in between is not slept through.
-            let notified = self.queue.notify.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
-            let next_delivery = || self.inner.next_delivery.fetch_add(1, Ordering::Relaxed);
-            let take = self.queue.take(
-                max,
-                lease,
-                self.options.retention,
-                Instant::now(),
-                next_delivery,
-            );
-            let Some(take) = take else {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    PROVIDER,
-                    &self.resource,
-                    "receive messages: the broker is closed",
-                ));
-            };
-            let taken = PutBack {
-                queue: &self.queue,
-                taken: take.taken,
-            };
-            self.drop_expired(take.expired).await?;
-            let taken = taken.keep();
-            if !taken.is_empty() {
-                return self.deliver(taken).await;
-            }
-            match take.next_due {
-                Some(due) => drop(timeout_at(due, notified).await),
-                None => notified.await,
-            }
-        }
-    }
-
-    async fn ack(&self, receipt: &Receipt) -> Result<()> {
-        self.settle(receipt, None).await
-    }
-
-    async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
-        let (seq, delivery) = self.parse(receipt)?;
-        self.queue
-            .delay(seq, delivery, after(Instant::now(), delay));
-        Ok(())
-    }
-
-    async fn extend(&self, receipt: &Receipt, lease: Duration) -> Result<()> {
-        let (seq, delivery) = self.parse(receipt)?;
-        self.queue
-            .extend(seq, delivery, after(Instant::now(), lease));
-        Ok(())
-    }
-
-    async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<()> {
-        self.settle(receipt, Some(reason)).await
-    }
-
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
-        let since =
-            keep_since(self.options.retention, SystemTime::now()).unwrap_or(SystemTime::UNIX_EPOCH);
-        let letters = match &self.inner.journal {
-            Some(journal) => {
-                journal
-                    .dead_letters(self.queue.number, limit, since)
-                    .await?
-            }
-            None => self.queue.dead(limit, since),
-        };
-        Ok(letters)
     }
 }

@@ -304,39 +304,36 @@ impl Entries {
         let frequency = |entry: &Entry| u64::from(entry.frequency.at(now));
         let victim = match self.options.eviction {
             Eviction::Noeviction => None,
-            Eviction::AllkeysLru => self.least(self.sample_all(SAMPLE), recency),
-            Eviction::AllkeysLfu => self.least(self.sample_all(SAMPLE), frequency),
-            Eviction::AllkeysRandom => self.sample_all(1).pop(),
-            Eviction::VolatileLru => self.least(self.sample_volatile(SAMPLE), recency),
-            Eviction::VolatileLfu => self.least(self.sample_volatile(SAMPLE), frequency),
+            Eviction::AllkeysLru => least(self.sample_all(SAMPLE), recency),
+            Eviction::AllkeysLfu => least(self.sample_all(SAMPLE), frequency),
+            Eviction::AllkeysRandom => self.sample_all(1).next().map(|(key, _)| key),
+            Eviction::VolatileLru => least(self.sample_volatile(SAMPLE), recency),
+            Eviction::VolatileLfu => least(self.sample_volatile(SAMPLE), frequency),
             Eviction::VolatileTtl => self.deadlines.first().map(|(_, key)| key),
-            Eviction::VolatileRandom => self.sample_volatile(1).pop(),
+            Eviction::VolatileRandom => self.sample_volatile(1).next().map(|(key, _)| key),
         };
         victim.cloned()
     }
 
-    /// The key of the lowest rank.
-    fn least<'k>(
-        &self,
-        keys: Vec<&'k Arc<str>>,
-        rank: impl Fn(&Entry) -> u64,
-    ) -> Option<&'k Arc<str>> {
-        let ranked = keys
-            .into_iter()
-            .filter_map(|key| Some((rank(self.keys.get(key)?), key)));
-        ranked.min_by_key(|(rank, _)| *rank).map(|(_, key)| key)
+    fn sample_all(&self, count: usize) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
+        sample(self.keys.len(), count).filter_map(|index| self.keys.get_index(index))
     }
 
-    fn sample_all(&self, count: usize) -> Vec<&Arc<str>> {
-        let pick = |index| self.keys.get_index(index).map(|(key, _)| key);
-        sample(self.keys.len(), count).filter_map(pick).collect()
+    fn sample_volatile(&self, count: usize) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
+        sample(self.volatile.len(), count).filter_map(|index| {
+            let key = self.volatile.get_index(index)?;
+            Some((key, self.keys.get(key)?))
+        })
     }
+}
 
-    fn sample_volatile(&self, count: usize) -> Vec<&Arc<str>> {
-        sample(self.volatile.len(), count)
-            .filter_map(|index| self.volatile.get_index(index))
-            .collect()
-    }
+/// The key of the lowest rank.
+fn least<'k>(
+    keys: impl Iterator<Item = (&'k Arc<str>, &'k Entry)>,
+    rank: impl Fn(&Entry) -> u64,
+) -> Option<&'k Arc<str>> {
+    keys.min_by_key(|(_, entry)| rank(entry))
+        .map(|(key, _)| key)
 }
 
 /// `count` random indices below `len`, or all of them if there are no more.

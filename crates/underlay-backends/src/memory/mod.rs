@@ -9,6 +9,7 @@ mod entries;
 mod journal;
 mod number;
 mod queue;
+mod subscription;
 
 use crate::capabilities::{
     Backend, BucketCapabilities, CacheCapabilities, Capabilities, TopicCapabilities,

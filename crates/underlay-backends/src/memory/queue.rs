@@ -1,7 +1,7 @@
 //! The messages that wait for one subscription: which may be delivered, which are leased, which are due when.
 //!
 //! Knows nothing of files, channels or waiting: every method is a short section under one lock, and the time is an
-//! argument. `broker.rs` waits, and `journal.rs` keeps.
+//! argument. `subscription.rs` waits, and `journal.rs` keeps.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
