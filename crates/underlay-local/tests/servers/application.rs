@@ -368,7 +368,7 @@ pub(crate) fn run(request: &str) -> ExitCode {
         .map(underlay_local::PostgresUsed::line);
     println!(
         "{}",
-        json!({ "config": provisioned.config, "postgres": provisioned.postgres, "line": line, "events": events })
+        json!({ "config": provisioned.config, "postgres": provisioned.postgres, "line": line, "events": events, "phases": provisioned.phases })
     );
     let mut cluster = None;
     for line in std::io::stdin().lines() {
