@@ -330,7 +330,7 @@ fn under_link_time_optimisation() {
     let outcome = project.underlay(&["build", "--json"]);
     assert_eq!(outcome.problems(1), [error(message, &BILLING_PLACES)]);
     let note = "note: link-time optimisation leaves bitcode in the libraries, so what `billing` may declare is read \
-                from a dev build of it\n";
+                from a dev build\n";
     assert!(outcome.stderr.contains(note), "{}", outcome.stderr);
     project.write(
         "shop/src/main.rs",

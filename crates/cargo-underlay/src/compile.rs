@@ -1,7 +1,7 @@
 //! Runs `cargo build` and says which files it left. Cargo's diagnostics go to standard error as they are.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     io::BufReader,
     path::PathBuf,
     process::{Command, Stdio},
@@ -54,26 +54,36 @@ impl Compilation {
         Self::run(workspace, &arguments)
     }
 
-    /// Builds the libraries of packages with the dev profile, its link-time optimisation off, so that their files
-    /// hold object code whatever the other profiles say.
+    /// Builds the same binary with the dev profile, whose libraries hold object code unless somebody has turned on
+    /// link-time optimisation there, too.
     ///
     /// # Errors
     ///
     /// As [`Self::binary`].
-    pub(crate) fn readable_libraries(
+    pub(crate) fn dev(
+        workspace: &Workspace,
+        binary: Binary<'_>,
+        cargo: &[OsString],
+    ) -> Result<Self, Failure> {
+        Self::binary(workspace, binary, Profile::Dev, &without(cargo, PROFILE))
+    }
+
+    /// Builds the libraries of packages with the dev profile, and with their default features.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::binary`].
+    pub(crate) fn libraries_of(
         workspace: &Workspace,
         packages: &[&Package],
         cargo: &[OsString],
     ) -> Result<Self, Failure> {
-        let mut arguments: Vec<OsString> = vec![
-            "--lib".into(),
-            "--config".into(),
-            "profile.dev.lto=\"off\"".into(),
-        ];
+        let mut arguments: Vec<OsString> = vec!["--lib".into()];
         for package in packages {
             arguments.extend(["-p".into(), package.name.as_str().into()]);
         }
-        arguments.extend(without_profile(cargo));
+        // The features that are named are those of the binary's package.
+        arguments.extend(without(&without(cargo, PROFILE), FEATURES));
         Self::run(workspace, &arguments)
     }
 
@@ -164,30 +174,44 @@ impl Compilation {
     }
 }
 
+/// Arguments of cargo, and whether a value follows them.
+type Known = [(&'static str, bool)];
+
+const PROFILE: &Known = &[("--profile", true), ("--release", false), ("-r", false)];
+const FEATURES: &Known = &[
+    ("--features", true),
+    ("-F", true),
+    ("--all-features", false),
+    ("--no-default-features", false),
+];
+
 fn names_profile(cargo: &[OsString]) -> bool {
-    without_profile(cargo).len() != cargo.len()
+    without(cargo, PROFILE).len() != cargo.len()
 }
 
-/// Cargo's arguments without those that choose a profile.
-fn without_profile(cargo: &[OsString]) -> Vec<OsString> {
+/// Cargo's arguments without some of them.
+fn without(cargo: &[OsString], unwanted: &Known) -> Vec<OsString> {
     let mut kept = Vec::new();
     let mut arguments = cargo.iter();
     while let Some(argument) = arguments.next() {
-        if argument == "--profile" {
-            arguments.next();
-        } else if !is_profile(argument) {
-            kept.push(argument.clone());
+        let text = argument.to_string_lossy();
+        match unwanted.iter().find(|(name, _)| matches(&text, name)) {
+            // The value stands by itself.
+            Some((name, true)) if text == *name => {
+                arguments.next();
+            }
+            Some(_) => {}
+            None => kept.push(argument.clone()),
         }
     }
     kept
 }
 
-fn is_profile(argument: &OsStr) -> bool {
-    argument == "--release"
-        || argument == "-r"
-        || argument
-            .to_str()
-            .is_some_and(|argument| argument.starts_with("--profile="))
+/// Whether an argument is the named one, with or without a value behind `=`, or directly behind a short name.
+fn matches(argument: &str, name: &str) -> bool {
+    argument.strip_prefix(name).is_some_and(|rest| {
+        rest.is_empty() || rest.starts_with('=') || (name.len() == 2 && name.starts_with("-F"))
+    })
 }
 
 #[cfg(test)]
@@ -195,18 +219,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn profiles_are_taken_out() {
-        let check = |given: &[&str], kept: &[&str]| {
+    fn arguments_are_taken_out() {
+        let check = |unwanted, given: &[&str], kept: &[&str]| {
             let given: Vec<OsString> = given.iter().map(OsString::from).collect();
-            assert_eq!(without_profile(&given), kept);
-            assert_eq!(names_profile(&given), given.len() != kept.len());
+            assert_eq!(without(&given, unwanted), kept);
         };
-        check(&[], &[]);
-        check(&["--features", "a,b"], &["--features", "a,b"]);
-        check(&["--profile", "dist", "--locked"], &["--locked"]);
-        check(&["--locked", "--profile=dist"], &["--locked"]);
-        check(&["-r"], &[]);
-        check(&["--release", "--target", "x"], &["--target", "x"]);
-        check(&["--profile"], &[]);
+        check(PROFILE, &[], &[]);
+        check(PROFILE, &["--features", "a,b"], &["--features", "a,b"]);
+        check(PROFILE, &["--profile", "dist", "--locked"], &["--locked"]);
+        check(PROFILE, &["--locked", "--profile=dist"], &["--locked"]);
+        check(PROFILE, &["-r"], &[]);
+        check(PROFILE, &["--release", "--target", "x"], &["--target", "x"]);
+        check(PROFILE, &["--profile"], &[]);
+        check(
+            FEATURES,
+            &["--features", "a", "-F", "b", "-Fc", "--features=d", "-v"],
+            &["-v"],
+        );
+        check(
+            FEATURES,
+            &["--all-features", "--no-default-features", "--offline"],
+            &["--offline"],
+        );
+        assert!(names_profile(&["-r".into()]));
+        assert!(!names_profile(&["--locked".into()]));
     }
 }

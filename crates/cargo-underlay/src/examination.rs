@@ -40,16 +40,7 @@ impl Examination {
         let mut problems = Vec::new();
         let declarations = match binary::read(&executable)? {
             Content::Declarations(declarations) => declarations,
-            Content::NoSection => {
-                problems.push(Problem::warning(
-                    format!(
-                        "`{}` declares nothing: no crate with a declaration is linked into it",
-                        binary.target.name
-                    ),
-                    [],
-                ));
-                Vec::new()
-            }
+            Content::NoSection => Vec::new(),
             Content::Bitcode => return Err(bitcode_executable(&executable)),
         };
         let libraries = libraries(
@@ -62,9 +53,15 @@ impl Examination {
             &mut problems,
         )?;
         let unlinked = unlinked::problems(workspace, binary, &declarations, &libraries);
-        if !unlinked.is_empty() {
-            // What the error says is more than that nothing is declared.
-            problems.retain(|it| !it.sources.is_empty() || !declarations.is_empty());
+        // What is not linked says more than that nothing is declared.
+        if declarations.is_empty() && unlinked.is_empty() {
+            problems.push(Problem::warning(
+                format!(
+                    "`{}` declares nothing: no crate with a declaration is linked into it",
+                    binary.target.name
+                ),
+                [],
+            ));
         }
         let model = Model::assemble(fallback(&executable), declarations);
         let mut all = underlay_model::check::check(&model);
@@ -128,18 +125,17 @@ fn libraries<'a>(
         .map(|it| format!("`{}`", it.package.name))
         .collect();
     output.note(&format!(
-        "link-time optimisation leaves bitcode in the libraries, so what {} may declare is read from a dev build of it",
+        "link-time optimisation leaves bitcode in the libraries, so what {} may declare is read from a dev build",
         names.join(", ")
     ));
-    let packages: Vec<_> = unreadable.iter().map(|it| it.package).collect();
-    let readable = Compilation::readable_libraries(workspace, &packages, cargo)?;
+    let readable = Compilation::dev(workspace, binary, cargo)?;
     for dependency in unreadable {
         match read(&readable, &dependency)? {
             Some(declarations) => libraries.push(Library { dependency, declarations }),
             None => problems.push(Problem::warning(
                 format!(
                     "whether crate `{}` declares something that is not linked into `{}` was not checked: its library \
-                     holds LLVM bitcode even in a dev build; remove `-C linker-plugin-lto` from the compiler's flags",
+                     holds LLVM bitcode even in a dev build; turn `lto` off in `[profile.dev]` to have it checked",
                     dependency.target.name, binary.target.name
                 ),
                 [],

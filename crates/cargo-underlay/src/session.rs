@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     file::{self, Access},
     output::{Output, pretty},
-    progress::Lines,
+    progress::Progress,
     workspace::Workspace,
 };
 
@@ -59,7 +59,7 @@ impl Session {
             namespace,
             ..Options::default()
         };
-        let provisioned = provision(&model, &checkout, &options, &Lines::default()).await?;
+        let provisioned = provision(&model, &checkout, &options, &Progress::new()).await?;
         let infra = checkout
             .state
             .join(&provisioned.namespace)

@@ -68,7 +68,7 @@ fn unused(workspace: &Workspace, cargo: &[OsString]) -> Result<Vec<Problem>, Fai
         return Ok(Vec::new());
     }
     let packages: Vec<_> = libraries.iter().map(|it| it.package).collect();
-    let compilation = Compilation::readable_libraries(workspace, &packages, cargo)?;
+    let compilation = Compilation::libraries_of(workspace, &packages, cargo)?;
     let mut problems = Vec::new();
     for library in libraries {
         for path in compilation.libraries(&library.package.id, library.target) {
