@@ -10,6 +10,8 @@ use underlay_model::Declaration;
 /// Characters of a private use area; not escaped in JSON, and taken out of what users write.
 const OPEN: char = '\u{F0000}';
 const CLOSE: char = '\u{F0001}';
+/// Between the two, after the number, where a whole list goes.
+const LIST: char = '\u{F0002}';
 
 /// The holes of one declaration.
 #[derive(Default)]
@@ -26,7 +28,8 @@ impl Holes {
 
     /// Stands for a list whose JSON is the expression's value.
     pub(crate) fn list(&mut self, expression: TokenStream) -> Vec<String> {
-        vec![self.text(expression)]
+        self.expressions.push(expression);
+        vec![format!("{OPEN}{}{LIST}{CLOSE}", self.expressions.len() - 1)]
     }
 
     /// The module that the declaration is in.
@@ -37,7 +40,7 @@ impl Holes {
 
 /// A text of the user's, for the declaration.
 pub(crate) fn plain(text: &str) -> String {
-    text.replace([OPEN, CLOSE], "\u{FFFD}")
+    text.replace([OPEN, CLOSE, LIST], "\u{FFFD}")
 }
 
 /// The parts that make the declaration's JSON.
@@ -49,20 +52,76 @@ pub(crate) fn parts(declaration: &Declaration, holes: &Holes) -> Vec<TokenStream
     let mut rest = json.as_str();
     while let Some((before, hole)) = rest.split_once(OPEN) {
         let (index, after) = hole.split_once(CLOSE).expect("holes are closed");
+        let (index, is_list) = match index.strip_suffix(LIST) {
+            Some(index) => (index, true),
+            None => (index, false),
+        };
         let index: usize = index.parse().expect("holes are numbered");
         let expression = &holes.expressions[index];
-        let is_list = before.ends_with("[\"") && after.starts_with("\"]");
-        literal.push_str(if is_list {
-            &before[..before.len() - 2]
-        } else {
-            before
-        });
+        // A list is written with its brackets, so those around the hole are dropped.
+        let (before, after) = match is_list {
+            true => (
+                before.strip_suffix("[\"").unwrap_or(before),
+                after.strip_prefix("\"]").unwrap_or(after),
+            ),
+            false => (before, after),
+        };
+        literal.push_str(before);
         parts.push(quote!(#literal));
         parts.push(expression.clone());
         literal.clear();
-        rest = if is_list { &after[2..] } else { after };
+        rest = after;
     }
     literal.push_str(rest);
     parts.push(quote!(#literal));
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_model::Source;
+    use underlay_model::model::{Reference, ResourceKind};
+
+    use super::*;
+
+    fn check(permissions: impl FnOnce(&mut Holes) -> Vec<String>, expected: &[&str]) {
+        let mut holes = Holes::default();
+        let declaration = Declaration::Reference(Reference {
+            name: plain("a\u{F0000}0\u{F0001}"),
+            kind: ResourceKind::Topic,
+            resource: holes.text(quote!(RESOURCE)),
+            permissions: permissions(&mut holes),
+            service: String::new(),
+            doc: String::new(),
+            source: Source::default(),
+        });
+        let parts: Vec<String> = parts(&declaration, &holes)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let start = format!(
+            r#""{{\"declaration\":\"reference\",\"name\":\"a{0}0{0}\",\"kind\":\"topic\",\"resource\":\"""#,
+            '\u{FFFD}'
+        );
+        let end = r#"\"source\":{\"package\":\"\",\"module\":\"\",\"file\":\"\",\"line\":0,\"column\":0}}""#;
+        assert_eq!(parts[..2], [start.as_str(), "RESOURCE"]);
+        assert_eq!(parts[2..parts.len() - 1], *expected);
+        assert!(parts[parts.len() - 1].ends_with(end), "{parts:?}");
+    }
+
+    #[test]
+    fn texts_stay_in_their_quotes_and_lists_bring_their_brackets() {
+        check(
+            |holes| vec![holes.text(quote!(ONE))],
+            &[r#""\",\"permissions\":[\"""#, "ONE"],
+        );
+        check(
+            |holes| vec![holes.text(quote!(ONE)), "Two".to_owned()],
+            &[r#""\",\"permissions\":[\"""#, "ONE"],
+        );
+        check(
+            |holes| holes.list(quote!(ALL)),
+            &[r#""\",\"permissions\":""#, "ALL"],
+        );
+    }
 }
