@@ -28,6 +28,8 @@
 //! | `$UNDERLAY_CACHE`, else the user's cache folder, in `underlay/postgres/<release>-<target>/` | downloaded server binaries |
 //! | `/var/tmp/underlay-0-<checkout>/` | clusters, when root may not run the server and the checkout is closed to others |
 
+#[cfg(feature = "progress")]
+mod bars;
 mod checkout;
 mod docker;
 mod doctor;
@@ -42,6 +44,8 @@ mod report;
 mod secrets;
 mod settings;
 
+#[cfg(feature = "progress")]
+pub use bars::Bars;
 pub use checkout::Checkout;
 pub use doctor::{Check, Report, Status, doctor};
 pub use error::{Error, ErrorKind, Errors};

@@ -346,6 +346,7 @@ fn config_without_servers(
         config.object_storage.push(match kind {
             Kind::Run => ObjectStorage::Disk {
                 path: folder.join("objects").display().to_string(),
+                sync: Some(false),
                 buckets,
             },
             Kind::Test => ObjectStorage::Memory { buckets },
@@ -438,6 +439,7 @@ mod tests {
                 "object_storage": [{
                     "type": "disk",
                     "path": "/w/.underlay/pr-12/objects",
+                    "sync": false,
                     "buckets": { "uploads": { "name": "uploads" } },
                 }],
                 "cron": { "enabled": true },

@@ -96,6 +96,11 @@ fn first_start_reuse_and_restart_keep_data() {
     assert!(up.host().starts_with("127.0.0.1:"), "{}", up.host());
     up.query("orders", "CREATE TABLE t (x text)");
     up.query("orders", "INSERT INTO t VALUES ('kept')");
+    let rounds = up.query(
+        "postgres",
+        "SELECT split_part(split_part(rolpassword, '$', 2), ':', 1) FROM pg_authid WHERE rolname = 'underlay'",
+    );
+    assert_eq!(rounds, ["1"]);
     drop(up);
     let name = container(&folder);
     let id = inspect(&name, "{{.Id}}");
