@@ -1,5 +1,6 @@
 //! Logs on standard error, for applications that set up no subscriber of their own.
 
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -19,7 +20,12 @@ pub(crate) fn install() {
         .and_then(|directives| directives.parse::<Targets>().ok());
     let filter = wanted.unwrap_or_else(defaults);
     let (filter, handle) = reload::Layer::new(filter);
-    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let is_colourful = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let layer = fmt::layer()
+        .with_ansi(is_colourful)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     if tracing_subscriber::registry()
         .with(filter)
         .with(layer)

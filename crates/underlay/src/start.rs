@@ -10,7 +10,7 @@ use axum::Router;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_backends::memory::Broker;
-use underlay_model::{Declaration, InfraConfig, Model, Severity};
+use underlay_model::{Declaration, InfraConfig, Model, Problem, Severity};
 
 use crate::bind::{self, Backends};
 use crate::consume::Consumer;
@@ -149,7 +149,7 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         let mut problems: Vec<String> = config
             .missing(&model)
             .iter()
-            .map(ToString::to_string)
+            .map(|problem| format!("infra config: {}", problem.message))
             .collect();
         if config.cron.as_ref().is_some_and(|cron| cron.enabled) {
             let problem = "infra config: cron.enabled: several processes may run there, and choosing one of them to \
@@ -237,8 +237,10 @@ fn check(model: &Model) -> Result<()> {
     let mut errors = Vec::new();
     for problem in underlay_model::check::check(model) {
         match problem.severity {
-            Severity::Error => errors.push(problem.to_string()),
-            Severity::Warning => tracing::warn!(target: "underlay", "{problem}"),
+            Severity::Error => errors.push(without_severity(&problem)),
+            Severity::Warning => {
+                tracing::warn!(target: "underlay", "{}", without_severity(&problem));
+            }
         }
     }
     if errors.is_empty() {
@@ -246,6 +248,17 @@ fn check(model: &Model) -> Result<()> {
     } else {
         Err(configuration(errors))
     }
+}
+
+/// A problem with its places; whoever tells it says how bad it is.
+fn without_severity(problem: &Problem) -> String {
+    let places = problem
+        .sources
+        .iter()
+        .map(|source| format!("\n  --> {source}"));
+    std::iter::once(problem.message.clone())
+        .chain(places)
+        .collect()
 }
 
 /// The infra config that `UNDERLAY_INFRA` names or holds; `None` to provision locally.

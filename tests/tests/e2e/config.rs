@@ -86,6 +86,7 @@ impl<'a> Config<'a> {
             }],
             "secrets": { "PaymentSigningKey": { "$env": "PAYMENT_SIGNING_KEY" } },
             "log_config": "info",
+            "hosted_gateways": ["api-gateway"],
         });
         Self { folder, json }
     }
@@ -222,7 +223,20 @@ fn what_is_missing() {
     ]
     .into_iter()
     .fold(Config::new(&folder), Config::without);
-    config.check(&expect![[r#""#]]);
+    config.check(&expect![[r#"
+        6 problems keep the application from starting:
+        - database `orders` is declared at examples/shop/src/orders.rs:14:19, but no sql_servers[].databases.orders says where it is
+            --> examples/shop/src/orders.rs:14:19
+        - topic `order-placed` is declared at examples/shop/src/orders.rs:31:19, but no pubsub[].topics.order-placed says where it is
+            --> examples/shop/src/orders.rs:31:19
+        - bucket `assets` is declared at examples/shop/src/files.rs:14:8, but no object_storage[].buckets.assets says where it is
+            --> examples/shop/src/files.rs:14:8
+        - bucket `invoices` is declared at examples/shop/src/files.rs:11:19, but no object_storage[].buckets.invoices says where it is
+            --> examples/shop/src/files.rs:11:19
+        - cache `sessions` is declared at examples/shop/src/sessions.rs:10:8, but no redis.sessions says where it is
+            --> examples/shop/src/sessions.rs:10:8
+        - secret `PaymentSigningKey` is declared at examples/shop/src/payments.rs:11:8, but no secrets.PaymentSigningKey says where it is
+            --> examples/shop/src/payments.rs:11:8"#]]);
 }
 
 fn several_mistakes_at_once() {
@@ -270,7 +284,9 @@ fn topics_elsewhere() {
     );
     check(
         json!({ "type": "aws_sns_sqs", "topics": topic("arn", subscription(json!({ "url": "https://sqs/q" }))) }),
-        expect!["infra config <checkout>/infra.json: pubsub[0].topics.order-placed.arn: must be the ARN of a topic, which starts with `arn:`"],
+        expect![
+            "infra config <checkout>/infra.json: pubsub[0].topics.order-placed.arn: must be the ARN of a topic, which starts with `arn:`"
+        ],
     );
     check(
         json!({
@@ -279,7 +295,10 @@ fn topics_elsewhere() {
         }),
         expect!["infra config: pubsub[0].type: `nsq` is not supported yet; `memory` is"],
     );
-    check(json!({ "type": "nats", "topics": {} }), expect!["infra config <checkout>/infra.json: pubsub[0].hosts: is missing"]);
+    check(
+        json!({ "type": "nats", "topics": {} }),
+        expect!["infra config <checkout>/infra.json: pubsub[0].hosts: is missing"],
+    );
 }
 
 fn buckets_elsewhere() {
@@ -292,14 +311,18 @@ fn buckets_elsewhere() {
     };
     check(
         json!({ "type": "gcs", "buckets": buckets }),
-        expect!["infra config: object_storage[0].type: `gcs` is not supported yet; `disk` and `memory` are"],
+        expect![
+            "infra config: object_storage[0].type: `gcs` is not supported yet; `disk` and `memory` are"
+        ],
     );
     check(
         json!({
             "type": "s3", "region": "eu-central-1", "endpoint": "https://s3.example",
             "access_key_id": "id", "secret_access_key": { "$env": "ORDERS_PASSWORD" }, "buckets": buckets,
         }),
-        expect!["infra config: object_storage[0].type: `s3` is not supported yet; `disk` and `memory` are"],
+        expect![
+            "infra config: object_storage[0].type: `s3` is not supported yet; `disk` and `memory` are"
+        ],
     );
 }
 
@@ -311,7 +334,9 @@ fn caches_elsewhere() {
     });
     Config::new(&folder)
         .set("/redis/sessions", redis)
-        .check(&expect![[r#"infra config: redis.sessions: Redis is not supported yet; `"in_memory": true` is"#]]);
+        .check(&expect![[
+            r#"infra config: redis.sessions: Redis is not supported yet; `"in_memory": true` is"#
+        ]]);
 }
 
 fn what_is_not_supported_yet() {
@@ -331,18 +356,9 @@ fn what_is_not_supported_yet() {
         )
         .set("/cors", json!({ "allow_headers": ["x-a"] }))
         .set("/hosted_services", json!(["orders"]))
-        .set("/hosted_gateways", json!(["api-gateway"]))
         .set("/worker_threads", 4.into())
         .set("/cron", json!({ "enabled": true }));
-    config.check(&expect![[r#"
-        7 problems keep the application from starting:
-        - infra config: auth: calls between services are not supported yet; remove the field
-        - infra config: service_discovery: calls between services are not supported yet; remove the field
-        - infra config: metrics: exporting metrics is not supported yet; remove the field
-        - infra config: cors: put a `tower_http::cors::CorsLayer` on the application's router instead
-        - infra config: worker_threads: set the environment variable TOKIO_WORKER_THREADS instead
-        - infra config: cron.enabled: a scheduler in the application is not supported yet; call the jobs by hand
-        - infra config: hosted_services: a process hosts every service that is linked into it; remove the field"#]]);
+    config.check(&expect!["infra config: cron.enabled: several processes may run there, and choosing one of them to run the jobs is not supported yet; let an outer scheduler call them"]);
     for metrics in [
         json!({ "type": "datadog", "site": "datadoghq.eu", "api_key": { "$env": "ORDERS_PASSWORD" } }),
         json!({ "type": "gcp_cloud_monitoring", "project_id": "p", "monitored_resource_type": "generic_node" }),

@@ -53,3 +53,15 @@ pub(crate) fn masked(text: &str, before: &str, name: &str) -> String {
     }
     masked
 }
+
+/// The text with a name in place of what stands between two marks.
+#[track_caller]
+pub(crate) fn cut(text: &str, before: &str, after: &str, name: &str) -> String {
+    let (start, rest) = text
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no `{before}`: {text}"));
+    let (_, end) = rest
+        .split_once(after)
+        .unwrap_or_else(|| panic!("no `{after}`: {text}"));
+    format!("{start}{before}{name}{after}{end}")
+}

@@ -7,10 +7,16 @@ pub(super) type Exception = (&'static str, &'static str);
 pub(super) const LONG_FILES: &[Exception] = &[];
 
 /// Test files that may sleep: only between two looks at a real server or process, under a deadline.
-pub(super) const SLEEPING_TESTS: &[Exception] = &[(
-    "crates/underlay-local/tests/servers/application.rs",
-    "`eventually` looks again at another process, which can notify nobody, under a deadline",
-)];
+pub(super) const SLEEPING_TESTS: &[Exception] = &[
+    (
+        "crates/underlay-local/tests/servers/application.rs",
+        "`eventually` looks again at another process, which can notify nobody, under a deadline",
+    ),
+    (
+        "tests/tests/e2e/application.rs",
+        "`eventually` looks again at another process, which can notify nobody, under a deadline",
+    ),
+];
 
 /// Crates with lints of their own, and files with code that those lints let pass.
 pub(super) const UNSAFE: &[Exception] = &[
