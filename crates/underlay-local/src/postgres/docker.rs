@@ -15,24 +15,23 @@ use bollard::{
         VolumeCreateRequest,
     },
     query_parameters::{
-        CreateContainerOptionsBuilder, CreateImageOptionsBuilder, LogsOptionsBuilder,
-        RemoveContainerOptionsBuilder,
+        CreateContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     },
 };
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
-use super::{Address, Refusal, Rung, Scope, Server, TEST_SETTINGS, USER, admin, record::Record};
+use super::{
+    Address, Refusal, Rung, Scope, Server, TEST_SETTINGS, USER, admin, image, record::Record,
+};
 use crate::{
     Kind,
     checkout::write_private,
-    docker::{self, Engine, is_not_found, text_of},
+    docker::{self, is_not_found, text_of},
     error::{Error, ErrorKind},
     report::{Event, waiting},
 };
 
-/// The major version that is taken when nobody says.
-const DEFAULT_VERSION: &str = "17";
 /// Where the container keeps its data; said to the image, because newer ones have another default.
 const DATA: &str = "/var/lib/postgresql/data";
 /// The label with the image that a container was made from.
@@ -41,23 +40,6 @@ const LABEL_IMAGE: &str = "dev.underlay.image";
 const LABEL_MAJOR: &str = "dev.underlay.postgres";
 /// How long a server may take from its start to the first connection; creating the cluster is part of it.
 const START_PATIENCE: Duration = Duration::from_secs(90);
-
-/// The image that the settings ask for, with its tag.
-fn image(scope: &Scope<'_>) -> String {
-    let Some(image) = &scope.settings.image else {
-        return format!(
-            "postgres:{}",
-            scope.settings.version.as_deref().unwrap_or(DEFAULT_VERSION)
-        );
-    };
-    let last = image.rsplit('/').next().unwrap_or(image);
-    // Without a tag the engine would pull every one there is.
-    if last.contains([':', '@']) {
-        image.clone()
-    } else {
-        format!("{image}:latest")
-    }
-}
 
 /// The name of the container, and of its volume.
 fn name(scope: &Scope<'_>) -> String {
@@ -76,7 +58,7 @@ pub(crate) async fn join(
     scope: &Scope<'_>,
     record: &Record,
 ) -> Result<Option<(Server, PgConnection)>, Error> {
-    if record.detail != image(scope) {
+    if record.detail != image::name(scope) {
         return Ok(None);
     }
     if let (Some(port), Address::Tcp { port: actual, .. }) = (scope.settings.port, &record.address)
@@ -122,8 +104,8 @@ pub(crate) async fn take(scope: &Scope<'_>) -> Result<(Server, PgConnection), Re
     let engine = docker::connect().await.map_err(Refusal::Unavailable)?;
     let message = format!("Docker answers at {}", engine.address);
     scope.reporter.report(Event::Debug { message: &message });
-    let image = image(scope);
-    let major = provide_image(scope, &engine, &image).await?;
+    let image = image::name(scope);
+    let major = image::provide(scope, &engine, &image).await?;
     let name = name(scope);
     if scope.kind == Kind::Run {
         provide_volume(scope, &engine.docker, &name, major.as_deref()).await?;
@@ -210,14 +192,8 @@ fn label<'a>(container: &'a ContainerInspectResponse, name: &str) -> Option<&'a 
     container.config.as_ref()?.labels.as_ref()?.get(name)
 }
 
-fn variable(variables: Option<&Vec<String>>, name: &str) -> Option<String> {
-    variables?
-        .iter()
-        .find_map(|it| Some(it.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
-}
-
 fn password_of(container: &ContainerInspectResponse) -> Option<String> {
-    variable(container.config.as_ref()?.env.as_ref(), "POSTGRES_PASSWORD")
+    image::variable(container.config.as_ref()?.env.as_ref(), "POSTGRES_PASSWORD")
 }
 
 fn port_of(container: &ContainerInspectResponse) -> Option<u16> {
@@ -244,82 +220,6 @@ fn is_bound_elsewhere(scope: &Scope<'_>, container: &ContainerInspectResponse) -
         bindings.first()?.host_port.clone()
     };
     bound() != Some(port.to_string())
-}
-
-/// Sees to it that the image is there, and says which major version of PostgreSQL it holds, if it tells.
-async fn provide_image(
-    scope: &Scope<'_>,
-    engine: &Engine,
-    image: &str,
-) -> Result<Option<String>, Refusal> {
-    let found = match engine.docker.inspect_image(image).await {
-        Ok(found) => found,
-        Err(error) if is_not_found(&error) => {
-            pull(scope, &engine.docker, image).await?;
-            engine.docker.inspect_image(image).await.map_err(|error| {
-                Refusal::Unavailable(format!(
-                    "the image {image} was pulled and is not there: {}",
-                    text_of(&error)
-                ))
-            })?
-        }
-        Err(error) => {
-            return Err(Refusal::Unavailable(format!(
-                "Docker cannot look up the image {image}: {}",
-                text_of(&error)
-            )));
-        }
-    };
-    Ok(found
-        .config
-        .and_then(|config| variable(config.env.as_ref(), "PG_MAJOR")))
-}
-
-async fn pull(scope: &Scope<'_>, docker: &Docker, image: &str) -> Result<(), Refusal> {
-    let what = format!("pulling {image}");
-    let options = CreateImageOptionsBuilder::new().from_image(image).build();
-    let mut layers: HashMap<String, (u64, u64)> = HashMap::new();
-    let mut stream = std::pin::pin!(docker.create_image(Some(options), None, None));
-    let mut outcome = Ok(());
-    scope.reporter.report(Event::Progress {
-        what: &what,
-        done: 0,
-        total: None,
-    });
-    while let Some(item) = waiting(scope.reporter, &what, stream.next()).await {
-        let info = match item {
-            Ok(info) => info,
-            Err(error) => {
-                outcome = Err(text_of(&error));
-                break;
-            }
-        };
-        if let Some(message) = info.error_detail.and_then(|detail| detail.message) {
-            outcome = Err(message);
-            break;
-        }
-        let is_download = info.status.as_deref() == Some("Downloading");
-        if let (true, Some(id), Some(progress)) = (is_download, info.id, info.progress_detail) {
-            let number =
-                |it: Option<i64>| it.and_then(|it| u64::try_from(it).ok()).unwrap_or_default();
-            layers.insert(id, (number(progress.current), number(progress.total)));
-            let (done, total) = layers
-                .values()
-                .fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
-            scope.reporter.report(Event::Progress {
-                what: &what,
-                done,
-                total: Some(total),
-            });
-        }
-    }
-    scope.reporter.report(Event::ProgressEnd { what: &what });
-    outcome.map_err(|reason| {
-        Refusal::Unavailable(format!(
-            "Docker has no image {image} and cannot pull it ({})",
-            reason.trim()
-        ))
-    })
 }
 
 async fn inspect(docker: &Docker, name: &str) -> Result<Option<ContainerInspectResponse>, Error> {
@@ -615,7 +515,7 @@ mod tests {
                 settings: &settings,
                 reporter: &Silent,
             };
-            assert_eq!(image(&scope), expected);
+            assert_eq!(image::name(&scope), expected);
             assert_eq!(name(&scope), "underlay-shop-0123abcd-default-test");
         };
         check(None, None, "postgres:17");

@@ -5,12 +5,15 @@ mod account;
 mod admin;
 mod binaries;
 mod docker;
+mod image;
 mod managed;
 #[cfg(unix)]
 mod native;
 #[cfg(not(unix))]
 #[path = "native_absent.rs"]
 mod native;
+#[cfg(unix)]
+mod place;
 mod record;
 #[cfg(unix)]
 mod supervisor;
@@ -23,7 +26,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use underlay_model::{Model, infra::TlsConfig};
 
+#[cfg(not(unix))]
 pub(crate) use self::native::{data_folders, running_natives, stop_natives};
+#[cfg(unix)]
+pub(crate) use self::place::{data_folders, running_natives, stop_natives};
 use self::record::Record;
 #[cfg(unix)]
 pub(crate) use self::supervisor::Guard;
