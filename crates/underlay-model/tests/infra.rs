@@ -639,6 +639,7 @@ fn full(
         object_storage: vec![
             ObjectStorage::Disk {
                 path: text(),
+                sync: Some(false),
                 buckets: buckets("a"),
             },
             ObjectStorage::Memory {

@@ -330,8 +330,19 @@ async fn connect_buckets(
     let mut problems = Vec::new();
     for storage in &config.object_storage {
         let (store, buckets) = match storage {
-            ObjectStorage::Disk { path, buckets } => {
-                match Store::open(Path::new(path), StoreOptions::default()).await {
+            ObjectStorage::Disk {
+                path,
+                sync,
+                buckets,
+            } => {
+                match Store::open(
+                    Path::new(path),
+                    StoreOptions {
+                        sync: sync.unwrap_or(true),
+                    },
+                )
+                .await
+                {
                     Ok(store) => (Some(store), buckets),
                     Err(error) => {
                         problems.push(crate::error::chain(&error));

@@ -16,6 +16,10 @@ pub enum ObjectStorage {
     Disk {
         /// The folder.
         path: String,
+        /// Whether a write returns only when it is on the medium, so that a power failure loses nothing; a killed
+        /// process loses nothing either way. Default: yes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sync: Option<bool>,
         /// The buckets, by declared name.
         #[serde(default)]
         buckets: BTreeMap<String, BucketAddress>,
@@ -70,7 +74,7 @@ pub struct BucketAddress {
 }
 
 readable!(enum ObjectStorage "object store" {
-    Disk "disk" { path, buckets },
+    Disk "disk" { path, sync, buckets },
     Memory "memory" { buckets },
     S3 "s3" { region, endpoint, access_key_id, secret_access_key, buckets },
     Gcs "gcs" { endpoint, buckets },
