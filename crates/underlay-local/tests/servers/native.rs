@@ -56,6 +56,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                 another_shell_supervises_as_well,
             ),
             (
+                "a_server_of_the_users_is_shared_by_namespaces",
+                a_server_of_the_users_is_shared_by_namespaces,
+            ),
+            (
                 "a_wrong_folder_of_binaries_is_said",
                 a_wrong_folder_of_binaries_is_said,
             ),
@@ -313,6 +317,39 @@ fn parent(pid: &str) -> String {
         .find(|line| line.starts_with("PPid:"))
         .unwrap();
     line.split_whitespace().nth(1).unwrap().to_owned()
+}
+
+fn a_server_of_the_users_is_shared_by_namespaces() {
+    let (server, folder) = (Folder::new(), Folder::new());
+    let mut owner = start(&server).databases(&["postgres"]).provision();
+    let url = format!(
+        "postgres://underlay:p%40ss@localhost/postgres?host={}",
+        owner.host()
+    );
+    let up = folder
+        .application()
+        .with("UNDERLAY_POSTGRES", &url)
+        .provision();
+    assert!(up.line().starts_with("postgres: url 1"), "{}", up.line());
+    assert_eq!(up.host(), owner.host());
+    assert_eq!(
+        up.text("/config/sql_servers/0/databases/orders/password"),
+        "p@ss"
+    );
+    let other = folder
+        .application()
+        .with("UNDERLAY_POSTGRES", &url)
+        .with("UNDERLAY_NAMESPACE", "pr-12")
+        .provision();
+    assert_eq!(
+        other.text("/config/sql_servers/0/databases/orders/name"),
+        "orders-pr-12"
+    );
+    let names = owner.query(
+        "postgres",
+        "SELECT datname::text FROM pg_database WHERE datname LIKE 'orders%' ORDER BY 1",
+    );
+    assert_eq!(names, ["orders", "orders-pr-12"]);
 }
 
 fn a_wrong_folder_of_binaries_is_said() {
