@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::Router;
 use sqlx::PgPool;
-use tracing_subscriber::EnvFilter;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -26,8 +25,7 @@ async fn hello(State(pool): State<PgPool>, Path(name): Path<String>) -> Result<S
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let pool = PgPool::connect(&env::var("DATABASE_URL")?).await?;
     sqlx::migrate!().run(&pool).await?;
     let router = Router::new().route("/hello/{name}", get(hello)).with_state(pool.clone());

@@ -11,7 +11,6 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, FromRow, PgConnection, PgPool};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -85,8 +84,7 @@ async fn main() -> Result<(), Failure> {
     if let (Some("--wait"), Some(url)) = (arguments.next().as_deref(), arguments.next()) {
         return wait(&url).await;
     }
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let pool = PgPool::connect(&env::var("DATABASE_URL")?).await?;
     let connected = begin.elapsed();
     sqlx::migrate!().run(&pool).await?;
