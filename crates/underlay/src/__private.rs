@@ -3,8 +3,10 @@
 
 pub use axum;
 pub use bytes::Bytes;
+pub use core;
 pub use linkme;
 pub use serde;
+pub use std;
 pub use underlay_model::fragment::{fragment, fragment_len};
 
 pub use crate::api::Register;

@@ -43,8 +43,12 @@ mod provisioned {
     /// Starts what the model needs on this machine, and says where it is.
     pub(crate) async fn provision(model: &Model) -> Result<(InfraConfig, Guard)> {
         let checkout = checkout()?;
+        #[cfg(feature = "progress")]
+        let reporter = underlay_local::Bars::new(Log);
+        #[cfg(not(feature = "progress"))]
+        let reporter = Log;
         let mut provisioned =
-            underlay_local::provision(model, &checkout, &Options::default(), &Log)
+            underlay_local::provision(model, &checkout, &Options::default(), &reporter)
                 .await
                 .map_err(|errors| {
                     configuration(errors.0.iter().map(ToString::to_string).collect())
