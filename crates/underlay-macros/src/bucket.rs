@@ -69,7 +69,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         #marker
         #(#cfgs)*
         impl ::underlay::__private::DeclaredBucket for #ident {
-            const NAME: &'static ::core::primitive::str = #name;
+            const NAME: &'static ::underlay::__private::core::primitive::str = #name;
 
             fn bucket() -> &'static ::underlay::__private::Bucket {
                 &#ident

@@ -65,7 +65,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         #marker
         #(#cfgs)*
         impl ::underlay::__private::DeclaredCache for #ident {
-            const NAME: &'static ::core::primitive::str = #name;
+            const NAME: &'static ::underlay::__private::core::primitive::str = #name;
 
             fn cache() -> &'static ::underlay::__private::CacheCluster {
                 &#ident

@@ -61,11 +61,11 @@ fn expand(input: &DeriveInput, fields: &[&syn::Field], errors: &Errors) -> Token
         #errors
         #[automatically_derived]
         impl #impl_generics #private::CacheKey for #ident #types #where_clause {
-            const FIELDS: &'static [&'static ::core::primitive::str] = &[#(#names),*];
-            const FIELDS_JSON: &'static ::core::primitive::str = #json;
+            const FIELDS: &'static [&'static ::underlay::__private::core::primitive::str] = &[#(#names),*];
+            const FIELDS_JSON: &'static ::underlay::__private::core::primitive::str = #json;
 
-            fn values(&self) -> ::std::vec::Vec<::std::string::String> {
-                ::std::vec![#(#values),*]
+            fn values(&self) -> ::underlay::__private::std::vec::Vec<::underlay::__private::std::string::String> {
+                ::underlay::__private::std::vec![#(#values),*]
             }
         }
     }

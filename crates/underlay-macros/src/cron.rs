@@ -138,7 +138,7 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
             );
             let block = quote! {
                 fn __run() -> ::underlay::__private::HandlerFuture {
-                    ::std::boxed::Box::pin(async move { #outcome(#ident().await) })
+                    ::underlay::__private::std::boxed::Box::pin(async move { #outcome(#ident().await) })
                 }
             };
             let mut holes = Holes::default();
@@ -165,8 +165,8 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
     };
     let fallback = handler.output().map(|output| {
         quote! {
-            fn #ident() -> ::core::future::Ready<#output> {
-                ::core::unreachable!()
+            fn #ident() -> ::underlay::__private::core::future::Ready<#output> {
+                ::underlay::__private::core::unreachable!()
             }
         }
     });

@@ -84,7 +84,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
                 ::underlay::__private::EmbeddedMigration {
                     number: #number,
                     description: #description,
-                    sql: ::core::include_str!(#path),
+                    sql: ::underlay::__private::core::include_str!(#path),
                 }
             }
         },
@@ -95,7 +95,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         #marker
         #(#cfgs)*
         impl ::underlay::__private::DeclaredDatabase for #ident {
-            const NAME: &'static ::core::primitive::str = #name;
+            const NAME: &'static ::underlay::__private::core::primitive::str = #name;
 
             fn database() -> &'static ::underlay::__private::Database {
                 &#ident

@@ -46,7 +46,7 @@ pub(crate) fn main(options: TokenStream, item: TokenStream) -> TokenStream {
         };
         quote! {
             #(#attrs)*
-            #vis fn #ident() -> ::std::process::ExitCode {
+            #vis fn #ident() -> ::underlay::__private::std::process::ExitCode {
                 async fn body() #output #block
                 ::underlay::__private::main(async || #exit_code(body().await))
             }
@@ -128,11 +128,11 @@ pub(crate) fn test(options: TokenStream, item: TokenStream) -> TokenStream {
     }
     let name = ident.to_string();
     quote! {
-        #[::core::prelude::v1::test]
+        #[::underlay::__private::core::prelude::v1::test]
         #(#attrs)*
         #vis fn #ident() #output {
             async fn body() #output #block
-            ::underlay::__private::test(::core::concat!(::core::module_path!(), "::", #name), body)
+            ::underlay::__private::test(::underlay::__private::core::concat!(::underlay::__private::core::module_path!(), "::", #name), body)
         }
     }
 }

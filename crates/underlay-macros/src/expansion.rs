@@ -59,26 +59,21 @@ impl Expansion<'_> {
             "" => format!("`{attribute}`"),
             _ => format!("`#[{attribute}] {keyword} {ident}`"),
         };
-        let ModuleLevel { marker, check } = ModuleLevel::new(ident, &what, keyword);
+        let level = ModuleLevel::new(ident, &what, keyword);
+        let (marker, panicking, check) = (level.marker, level.fallback, level.check);
         let errors = errors.to_compile_errors();
         let registration = registration.map(Registration::into_tokens);
         // A function may stand in an `impl`, where a constant needs a name; the check inside it then says what is wrong.
-        let (constant, block) = match keyword {
+        let constant = match keyword {
             "fn" => {
                 let (_, line, column) = source::place(ident.span());
-                let constant = format_ident!("__UNDERLAY_{}_{}_{}", ident, line, column);
-                let block = quote! {
-                    #fallback
-                    {
-                        #[allow(unused_imports)]
-                        use self::*;
-                        #block
-                        #registration
-                    }
-                };
-                (constant, block)
+                format_ident!("__UNDERLAY_{}_{}_{}", ident, line, column)
             }
-            _ => (format_ident!("_"), quote!(#block #registration)),
+            _ => format_ident!("_"),
+        };
+        let (inner, outer) = match keyword {
+            "fn" => (quote!(#block #registration), fallback),
+            _ => (TokenStream::new(), quote!(#block #registration)),
         };
         quote! {
             #errors
@@ -89,8 +84,14 @@ impl Expansion<'_> {
             #[doc(hidden)]
             #[allow(dead_code, non_upper_case_globals)]
             const #constant: () = {
-                #check
-                #block
+                #panicking
+                #outer
+                {
+                    #[allow(unused_imports)]
+                    use self::*;
+                    #check
+                    #inner
+                }
             };
         }
     }
@@ -101,12 +102,12 @@ impl Registration {
         let parts = fragment::parts(&self.declaration, &self.holes);
         let item = self.item;
         quote! {
-            const __PARTS: &[&::core::primitive::str] = &[#(#parts),*];
+            const __PARTS: &[&::underlay::__private::core::primitive::str] = &[#(#parts),*];
 
             #[used]
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
             #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
-            static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(__PARTS)] =
+            static __FRAGMENT: [::underlay::__private::core::primitive::u8; ::underlay::__private::fragment_len(__PARTS)] =
                 ::underlay::__private::fragment(__PARTS);
 
             #[::underlay::__private::linkme::distributed_slice(::underlay::__private::DECLARATIONS)]

@@ -34,7 +34,7 @@ impl Holes {
 
     /// The module that the declaration is in.
     pub(crate) fn module(&mut self) -> String {
-        self.text(quote!(::core::module_path!()))
+        self.text(quote!(::underlay::__private::core::module_path!()))
     }
 }
 

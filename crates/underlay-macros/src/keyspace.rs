@@ -109,7 +109,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
     let cfgs = cfgs(attrs);
     let cluster_fn = match cluster {
         Some(cluster) => projection(cluster, quote!(DeclaredCache), "cache"),
-        None => quote!(|| ::core::unreachable!()),
+        None => quote!(|| ::underlay::__private::core::unreachable!()),
     };
     let pattern_text = pattern
         .as_ref()
@@ -117,9 +117,9 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         .unwrap_or_default();
     let expiry_expr = match expiry.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)) {
         Some(millis) => {
-            quote!(::core::option::Option::Some(::core::time::Duration::from_millis(#millis)))
+            quote!(::underlay::__private::core::option::Option::Some(::underlay::__private::core::time::Duration::from_millis(#millis)))
         }
-        None => quote!(::core::option::Option::None),
+        None => quote!(::underlay::__private::core::option::Option::None),
     };
     let Some(constructor) = constructor else {
         // There is no value to give; a static that cannot be used keeps the name known.

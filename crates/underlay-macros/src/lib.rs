@@ -12,6 +12,8 @@ mod database;
 mod entry;
 mod errors;
 mod expansion;
+#[cfg(test)]
+mod expansion_tests;
 mod fragment;
 mod handler;
 mod keyspace;

@@ -124,7 +124,7 @@ fn expand(input: &DeriveInput, fields: &[AttributeField<'_>], errors: &Errors) -
             let to_attribute =
                 spanned_as(ty, quote!(<#ty as #private::AttributeValue>::to_attribute));
             quote! {
-                attributes.insert(::std::string::String::from(#name), #to_attribute(&self.#ident));
+                attributes.insert(::underlay::__private::std::string::String::from(#name), #to_attribute(&self.#ident));
             }
         });
     let mut generics = input.generics.clone();
@@ -136,7 +136,7 @@ fn expand(input: &DeriveInput, fields: &[AttributeField<'_>], errors: &Errors) -
             .predicates
             .push(syn::parse_quote! {
                 #ident #types: #private::serde::Serialize + #private::serde::de::DeserializeOwned
-                    + ::core::marker::Send + ::core::marker::Sync + 'static
+                    + ::underlay::__private::core::marker::Send + ::underlay::__private::core::marker::Sync + 'static
             });
     }
     let (impl_generics, types, where_clause) = generics.split_for_impl();
@@ -145,14 +145,14 @@ fn expand(input: &DeriveInput, fields: &[AttributeField<'_>], errors: &Errors) -
         #errors
         #[automatically_derived]
         impl #impl_generics #private::Message for #ident #types #where_clause {
-            const ATTRIBUTES: &'static [&'static ::core::primitive::str] = &[#(#names),*];
-            const ATTRIBUTES_JSON: &'static ::core::primitive::str = #json;
+            const ATTRIBUTES: &'static [&'static ::underlay::__private::core::primitive::str] = &[#(#names),*];
+            const ATTRIBUTES_JSON: &'static ::underlay::__private::core::primitive::str = #json;
 
             fn attributes(
                 &self,
-            ) -> ::std::collections::BTreeMap<::std::string::String, ::std::string::String> {
+            ) -> ::underlay::__private::std::collections::BTreeMap<::underlay::__private::std::string::String, ::underlay::__private::std::string::String> {
                 #[allow(unused_mut)]
-                let mut attributes = ::std::collections::BTreeMap::new();
+                let mut attributes = ::underlay::__private::std::collections::BTreeMap::new();
                 #(#insertions)*
                 attributes
             }

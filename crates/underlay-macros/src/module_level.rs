@@ -15,6 +15,8 @@ pub(crate) struct ModuleLevel {
     /// Goes beside the declaration.
     pub(crate) marker: TokenStream,
     /// Goes into a constant's block beside the declaration.
+    pub(crate) fallback: TokenStream,
+    /// Goes into a block in that block, after `use self::*`.
     pub(crate) check: TokenStream,
 }
 
@@ -38,18 +40,14 @@ impl ModuleLevel {
                 #[allow(dead_code, non_snake_case)]
                 const fn #name() {}
             },
-            check: quote! {
+            fallback: quote! {
                 #[allow(dead_code, non_snake_case)]
                 #[track_caller]
                 const fn #name() {
-                    ::core::panic!(#text)
-                }
-                {
-                    #[allow(unused_imports)]
-                    use self::*;
-                    const _: () = #call;
+                    ::underlay::__private::core::panic!(#text)
                 }
             },
+            check: quote!(const _: () = #call;),
         }
     }
 }

@@ -200,7 +200,7 @@ fn expand(item: &StaticItem, args: Option<&Args>, errors: &Errors) -> TokenStrea
             let impls = quote! {
                 #(#cfgs)*
                 impl #private::DeclaredTopic for #ident {
-                    const NAME: &'static ::core::primitive::str = #name;
+                    const NAME: &'static ::underlay::__private::core::primitive::str = #name;
                     type Marker = #marker;
                 }
             };
@@ -228,7 +228,7 @@ fn expand(item: &StaticItem, args: Option<&Args>, errors: &Errors) -> TokenStrea
             let impls = quote! {
                 #(#cfgs)*
                 impl #private::DeclaredCache for #ident {
-                    const NAME: &'static ::core::primitive::str = #name;
+                    const NAME: &'static ::underlay::__private::core::primitive::str = #name;
 
                     fn cache() -> &'static #private::CacheCluster {
                         #cache()

@@ -61,7 +61,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
     let Args { name } = args;
     let value = match type_arguments(ty).first() {
         Some(value) => quote!(#value),
-        None => quote!(::std::string::String),
+        None => quote!(::underlay::__private::std::string::String),
     };
     let parse = projection(&value, quote!(SecretType), "parse");
     let cell = format_ident!("__UNDERLAY_SECRET_{}", ident);

@@ -208,7 +208,7 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
                     body: ::underlay::__private::Bytes,
                     delivery: ::underlay::__private::Delivery,
                 ) -> ::underlay::__private::HandlerFuture {
-                    ::std::boxed::Box::pin(async move {
+                    ::underlay::__private::std::boxed::Box::pin(async move {
                         let _ = &delivery;
                         let event = #decode(&body)?;
                         #outcome(#call)
@@ -240,8 +240,8 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
     let fallback = handler.output().map(|output| {
         let delivery = (arguments.len() > 1).then(|| quote!(_: &::underlay::__private::Delivery));
         quote! {
-            fn #ident<T>(_: T, #delivery) -> ::core::future::Ready<#output> {
-                ::core::unreachable!()
+            fn #ident<T>(_: T, #delivery) -> ::underlay::__private::core::future::Ready<#output> {
+                ::underlay::__private::core::unreachable!()
             }
         }
     });

@@ -75,8 +75,8 @@ fn expand(item: &StaticItem, message: Option<&Type>, args: &Args, errors: &Error
     } = args;
     let ordered_by_name = ordered_by.as_ref().map(Ident::to_string);
     let ordered_by_expr = match &ordered_by_name {
-        Some(name) => quote!(::core::option::Option::Some(#name)),
-        None => quote!(::core::option::Option::None),
+        Some(name) => quote!(::underlay::__private::core::option::Option::Some(#name)),
+        None => quote!(::underlay::__private::core::option::Option::None),
     };
     let value = match message {
         Some(_) => quote!(::underlay::__private::Topic::__new(#name, #ordered_by_expr)),
@@ -91,8 +91,8 @@ fn expand(item: &StaticItem, message: Option<&Type>, args: &Args, errors: &Error
         quote! {
             #(#cfgs)*
             impl ::underlay::__private::MessageOf<#ident> for #message {
-                const ATTRIBUTES: &'static [&'static ::core::primitive::str] = #attributes;
-                const ATTRIBUTES_JSON: &'static ::core::primitive::str = #json;
+                const ATTRIBUTES: &'static [&'static ::underlay::__private::core::primitive::str] = #attributes;
+                const ATTRIBUTES_JSON: &'static ::underlay::__private::core::primitive::str = #json;
 
                 fn topic() -> &'static ::underlay::__private::Topic<#message> {
                     &#ident
@@ -100,7 +100,7 @@ fn expand(item: &StaticItem, message: Option<&Type>, args: &Args, errors: &Error
 
                 fn decode(
                     body: &::underlay::__private::Bytes,
-                ) -> ::core::result::Result<#message, ::underlay::__private::HandlerError> {
+                ) -> ::underlay::__private::core::result::Result<#message, ::underlay::__private::HandlerError> {
                     #decode(body)
                 }
             }
@@ -112,7 +112,7 @@ fn expand(item: &StaticItem, message: Option<&Type>, args: &Args, errors: &Error
         #marker
         #(#cfgs)*
         impl ::underlay::__private::DeclaredTopic for #ident {
-            const NAME: &'static ::core::primitive::str = #name;
+            const NAME: &'static ::underlay::__private::core::primitive::str = #name;
             type Marker = Self;
         }
         #message_of

@@ -1,0 +1,50 @@
+//! An expansion, written by `expansion_tests.rs`.
+
+static UPLOADS: Bucket = ::underlay::__private::Bucket::__new("uploads");
+#[doc(hidden)]
+#[allow(dead_code, non_camel_case_types, unreachable_pub, clippy::upper_case_acronyms)]
+enum UPLOADS {}
+impl ::underlay::__private::DeclaredBucket for UPLOADS {
+    const NAME: &'static ::core::primitive::str = "uploads";
+    fn bucket() -> &'static ::underlay::__private::Bucket {
+        &UPLOADS
+    }
+}
+#[doc(hidden)]
+#[allow(dead_code, non_snake_case)]
+const fn __underlay_UPLOADS_1_1() {}
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+const _: () = {
+    #[allow(dead_code, non_snake_case)]
+    #[track_caller]
+    const fn __underlay_UPLOADS_1_1() {
+        ::core::panic!(
+            "`#[bucket] static UPLOADS` must be declared at module level: move it out of the enclosing function, closure or block"
+        )
+    }
+    {
+        #[allow(unused_imports)]
+        use self::*;
+        const _: () = __underlay_UPLOADS_1_1();
+    }
+    const __PARTS: &[&::core::primitive::str] = &[
+        "{\"declaration\":\"bucket\",\"name\":\"uploads\",\"public\":false,\"versioned\":true,\"source\":{\"package\":\"underlay-macros\",\"module\":\"",
+        ::core::module_path!(),
+        "\",\"file\":\"src/lib.rs\",\"line\":1,\"column\":1}}",
+    ];
+    #[used]
+    #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
+    #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
+    static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(
+        __PARTS,
+    )] = ::underlay::__private::fragment(__PARTS);
+    #[::underlay::__private::linkme::distributed_slice(
+        ::underlay::__private::DECLARATIONS
+    )]
+    #[linkme(crate = ::underlay::__private::linkme)]
+    static __DECLARATION: ::underlay::__private::Declaration = ::underlay::__private::Declaration {
+        fragment: &__FRAGMENT,
+        item: ::underlay::__private::Item::Bucket(&UPLOADS),
+    };
+};

@@ -1,0 +1,29 @@
+//! An expansion, written by `expansion_tests.rs`.
+
+::core::compile_error! {
+    "`#[underlay::main]` goes on an async function: `async fn main() -> underlay::Result<()>`"
+}
+fn main() {}
+#[doc(hidden)]
+#[allow(dead_code, non_snake_case)]
+const fn __underlay_main_1_1() {}
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+const __UNDERLAY_main_1_1: () = {
+    #[allow(dead_code, non_snake_case)]
+    #[track_caller]
+    const fn __underlay_main_1_1() {
+        ::core::panic!(
+            "`#[underlay::main] fn main` must be declared at module level: move it out of the enclosing function, closure, `impl` or block"
+        )
+    }
+    {
+        #[allow(unused_imports)]
+        use self::*;
+        const _: () = __underlay_main_1_1();
+    }
+    {
+        #[allow(unused_imports)]
+        use self::*;
+    }
+};

@@ -1,0 +1,73 @@
+//! An expansion, written by `expansion_tests.rs`.
+
+async fn send_email(event: CartEvent, delivery: &Delivery) -> underlay::Result<()> {
+    mail(event).await
+}
+#[doc(hidden)]
+#[allow(dead_code, non_snake_case)]
+const fn __underlay_send_email_1_1() {}
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+const __UNDERLAY_send_email_1_1: () = {
+    #[allow(dead_code, non_snake_case)]
+    #[track_caller]
+    const fn __underlay_send_email_1_1() {
+        ::core::panic!(
+            "`#[subscription] fn send_email` must be declared at module level: move it out of the enclosing function, closure, `impl` or block"
+        )
+    }
+    {
+        #[allow(unused_imports)]
+        use self::*;
+        const _: () = __underlay_send_email_1_1();
+    }
+    fn send_email<T>(
+        _: T,
+        _: &::underlay::__private::Delivery,
+    ) -> ::core::future::Ready<underlay::Result<()>> {
+        ::core::unreachable!()
+    }
+    {
+        #[allow(unused_imports)]
+        use self::*;
+        fn __handle(
+            body: ::underlay::__private::Bytes,
+            delivery: ::underlay::__private::Delivery,
+        ) -> ::underlay::__private::HandlerFuture {
+            ::std::boxed::Box::pin(async move {
+                let _ = &delivery;
+                let event = <CartEvent as ::underlay::__private::MessageOf<
+                    <CART_EVENTS as ::underlay::__private::DeclaredTopic>::Marker,
+                >>::decode(&body)?;
+                <underlay::Result<
+                    (),
+                > as ::underlay::__private::HandlerOutcome>::into_outcome(
+                    send_email(event, &delivery).await,
+                )
+            })
+        }
+        const __PARTS: &[&::core::primitive::str] = &[
+            "{\"declaration\":\"subscription\",\"name\":\"send-email\",\"topic\":\"",
+            <CART_EVENTS as ::underlay::__private::DeclaredTopic>::NAME,
+            "\",\"handler\":\"",
+            ::core::module_path!(),
+            "::send_email\",\"max_concurrency\":100,\"ack_deadline\":\"30s\",\"retention\":\"7d\",\"min_backoff\":\"10s\",\"max_backoff\":\"10m\",\"max_retries\":null,\"source\":{\"package\":\"underlay-macros\",\"module\":\"",
+            ::core::module_path!(),
+            "\",\"file\":\"src/lib.rs\",\"line\":1,\"column\":1}}",
+        ];
+        #[used]
+        #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
+        #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
+        static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(
+            __PARTS,
+        )] = ::underlay::__private::fragment(__PARTS);
+        #[::underlay::__private::linkme::distributed_slice(
+            ::underlay::__private::DECLARATIONS
+        )]
+        #[linkme(crate = ::underlay::__private::linkme)]
+        static __DECLARATION: ::underlay::__private::Declaration = ::underlay::__private::Declaration {
+            fragment: &__FRAGMENT,
+            item: ::underlay::__private::Item::Subscription(__handle),
+        };
+    }
+};
