@@ -254,6 +254,7 @@ async fn prepare_data(
 
 /// Creates a cluster, whole or not at all.
 async fn initialize(scope: &Scope<'_>, place: &Place, binaries: &Binaries) -> Result<(), Error> {
+    place::remove_abandoned(scope.reporter).await?;
     let mut name = place.data.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);

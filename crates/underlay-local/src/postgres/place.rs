@@ -20,7 +20,7 @@ use crate::{
     checkout::{Checkout, write_private},
     error::{Error, ErrorKind},
     manage::ServerStatus,
-    report::Event,
+    report::{Event, Reporter},
 };
 
 /// The least free space in kilobytes for which a test cluster is kept in memory: containers often have 64 MB there.
@@ -281,6 +281,29 @@ pub(crate) async fn stop_natives(
         remove_folder(&run)?;
     }
     Ok(stopped)
+}
+
+/// Removes the run folders and test clusters of checkouts that are gone: worktrees come and go, and memory is dear.
+///
+/// A cluster with data to keep is left alone, because a checkout on a disk that is not mounted is only away.
+pub(super) async fn remove_abandoned(reporter: &dyn Reporter) -> Result<(), Error> {
+    for (run, owner) in owners().await? {
+        if owner.root.exists() || supervisor::is_there(&run)? {
+            continue;
+        }
+        let data = if owner.kind == Kind::Test {
+            remove_folder(&owner.data)
+        } else {
+            Ok(())
+        };
+        // What cannot be removed costs space, and must not cost this start.
+        let message = match data.and_then(|()| remove_folder(&run)) {
+            Ok(()) => format!("removed what was left of {}", owner.root.display()),
+            Err(error) => format!("something is left of {}: {error}", owner.root.display()),
+        };
+        reporter.report(Event::Debug { message: &message });
+    }
+    Ok(())
 }
 
 /// The folders with the clusters of a namespace that lie outside the checkout.

@@ -86,6 +86,16 @@ impl Drop for Folder {
                 }
             }
         }
+        for entry in fs::read_dir(env::temp_dir())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let owner = fs::read_to_string(entry.path().join("owner.json")).unwrap_or_default();
+            if owner.contains(&format!("\"checkout\": \"{}\"", self.checkout.id)) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
         // What cannot be removed is left to the system: a test's verdict does not depend on it.
         let _ = fs::remove_dir_all(&self.checkout.root);
         for parent in ["/dev/shm", "/var/tmp", "/tmp"] {

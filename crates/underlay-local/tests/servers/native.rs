@@ -60,6 +60,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                 a_server_of_the_users_is_shared_by_namespaces,
             ),
             (
+                "what_a_deleted_checkout_left_is_removed",
+                what_a_deleted_checkout_left_is_removed,
+            ),
+            (
                 "a_wrong_folder_of_binaries_is_said",
                 a_wrong_folder_of_binaries_is_said,
             ),
@@ -350,6 +354,22 @@ fn a_server_of_the_users_is_shared_by_namespaces() {
         "SELECT datname::text FROM pg_database WHERE datname LIKE 'orders%' ORDER BY 1",
     );
     assert_eq!(names, ["orders", "orders-pr-12"]);
+}
+
+fn what_a_deleted_checkout_left_is_removed() {
+    let (gone, next) = (Folder::new(), Folder::new());
+    let mut up = start(&gone).test().provision();
+    let data = up
+        .query("postgres", "SELECT current_setting('data_directory')")
+        .remove(0);
+    let run = up.host();
+    drop(up);
+    eventually("the supervisor ends", || processes_of(&run).is_empty());
+    assert!(Path::new(&data).exists());
+    fs::remove_dir_all(&gone.checkout.root).unwrap();
+    drop(start(&next).provision());
+    assert!(!Path::new(&data).exists());
+    assert!(!Path::new(&run).exists());
 }
 
 fn a_wrong_folder_of_binaries_is_said() {
