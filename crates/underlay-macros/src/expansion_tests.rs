@@ -141,7 +141,7 @@ fn cron() {
 fn the_rest() {
     check("service", crate::service::invocation(quote!("billing")));
     check(
-        "main",
+        "entry",
         crate::entry::main(
             quote!(),
             quote! {
@@ -205,7 +205,7 @@ fn mistakes_leave_what_others_use() {
         ),
     );
     check(
-        "main_with_mistake",
+        "entry_with_mistake",
         crate::entry::main(
             quote!(),
             quote!(

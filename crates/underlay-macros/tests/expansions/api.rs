@@ -12,19 +12,15 @@ const __UNDERLAY_get_order_1_1: () = {
     #[allow(dead_code, non_snake_case)]
     #[track_caller]
     const fn __underlay_get_order_1_1() {
-        ::core::panic!(
+        ::underlay::__private::core::panic!(
             "`#[api] fn get_order` must be declared at module level: move it out of the enclosing function, closure, `impl` or block"
         )
-    }
-    {
-        #[allow(unused_imports)]
-        use self::*;
-        const _: () = __underlay_get_order_1_1();
     }
     async fn get_order() {}
     {
         #[allow(unused_imports)]
         use self::*;
+        const _: () = __underlay_get_order_1_1();
         fn __register(
             router: ::underlay::__private::axum::Router,
         ) -> ::underlay::__private::axum::Router {
@@ -40,15 +36,15 @@ const __UNDERLAY_get_order_1_1: () = {
                     ),
                 )
         }
-        const __PARTS: &[&::core::primitive::str] = &[
+        const __PARTS: &[&::underlay::__private::core::primitive::str] = &[
             "{\"declaration\":\"endpoint\",\"name\":\"get_order\",\"methods\":[\"GET\",\"HEAD\"],\"path\":\"/orders/{id}\",\"access\":\"public\",\"source\":{\"package\":\"underlay-macros\",\"module\":\"",
-            ::core::module_path!(),
+            ::underlay::__private::core::module_path!(),
             "\",\"file\":\"src/lib.rs\",\"line\":1,\"column\":1}}",
         ];
         #[used]
         #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
         #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
-        static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(
+        static __FRAGMENT: [::underlay::__private::core::primitive::u8; ::underlay::__private::fragment_len(
             __PARTS,
         )] = ::underlay::__private::fragment(__PARTS);
         #[::underlay::__private::linkme::distributed_slice(

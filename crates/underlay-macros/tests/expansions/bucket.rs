@@ -5,7 +5,7 @@ static UPLOADS: Bucket = ::underlay::__private::Bucket::__new("uploads");
 #[allow(dead_code, non_camel_case_types, unreachable_pub, clippy::upper_case_acronyms)]
 enum UPLOADS {}
 impl ::underlay::__private::DeclaredBucket for UPLOADS {
-    const NAME: &'static ::core::primitive::str = "uploads";
+    const NAME: &'static ::underlay::__private::core::primitive::str = "uploads";
     fn bucket() -> &'static ::underlay::__private::Bucket {
         &UPLOADS
     }
@@ -19,24 +19,19 @@ const _: () = {
     #[allow(dead_code, non_snake_case)]
     #[track_caller]
     const fn __underlay_UPLOADS_1_1() {
-        ::core::panic!(
+        ::underlay::__private::core::panic!(
             "`#[bucket] static UPLOADS` must be declared at module level: move it out of the enclosing function, closure or block"
         )
     }
-    {
-        #[allow(unused_imports)]
-        use self::*;
-        const _: () = __underlay_UPLOADS_1_1();
-    }
-    const __PARTS: &[&::core::primitive::str] = &[
+    const __PARTS: &[&::underlay::__private::core::primitive::str] = &[
         "{\"declaration\":\"bucket\",\"name\":\"uploads\",\"public\":false,\"versioned\":true,\"source\":{\"package\":\"underlay-macros\",\"module\":\"",
-        ::core::module_path!(),
+        ::underlay::__private::core::module_path!(),
         "\",\"file\":\"src/lib.rs\",\"line\":1,\"column\":1}}",
     ];
     #[used]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
     #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
-    static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(
+    static __FRAGMENT: [::underlay::__private::core::primitive::u8; ::underlay::__private::fragment_len(
         __PARTS,
     )] = ::underlay::__private::fragment(__PARTS);
     #[::underlay::__private::linkme::distributed_slice(
@@ -47,4 +42,9 @@ const _: () = {
         fragment: &__FRAGMENT,
         item: ::underlay::__private::Item::Bucket(&UPLOADS),
     };
+    {
+        #[allow(unused_imports)]
+        use self::*;
+        const _: () = __underlay_UPLOADS_1_1();
+    }
 };

@@ -2,13 +2,17 @@
 
 #[automatically_derived]
 impl ::underlay::__private::CacheKey for ResourceKey {
-    const FIELDS: &'static [&'static ::core::primitive::str] = &[
+    const FIELDS: &'static [&'static ::underlay::__private::core::primitive::str] = &[
         "user_id",
         "resource_path",
     ];
-    const FIELDS_JSON: &'static ::core::primitive::str = "[\"user_id\",\"resource_path\"]";
-    fn values(&self) -> ::std::vec::Vec<::std::string::String> {
-        ::std::vec![
+    const FIELDS_JSON: &'static ::underlay::__private::core::primitive::str = "[\"user_id\",\"resource_path\"]";
+    fn values(
+        &self,
+    ) -> ::underlay::__private::std::vec::Vec<
+        ::underlay::__private::std::string::String,
+    > {
+        ::underlay::__private::std::vec![
             < i64 as ::underlay::__private::KeyPart > ::to_part(& self.user_id), < String
             as ::underlay::__private::KeyPart > ::to_part(& self.resource_path)
         ]

@@ -12,23 +12,19 @@ const __UNDERLAY_clean_up_1_1: () = {
     #[allow(dead_code, non_snake_case)]
     #[track_caller]
     const fn __underlay_clean_up_1_1() {
-        ::core::panic!(
+        ::underlay::__private::core::panic!(
             "`#[cron] fn clean_up` must be declared at module level: move it out of the enclosing function, closure, `impl` or block"
         )
+    }
+    fn clean_up() -> ::underlay::__private::core::future::Ready<anyhow::Result<()>> {
+        ::underlay::__private::core::unreachable!()
     }
     {
         #[allow(unused_imports)]
         use self::*;
         const _: () = __underlay_clean_up_1_1();
-    }
-    fn clean_up() -> ::core::future::Ready<anyhow::Result<()>> {
-        ::core::unreachable!()
-    }
-    {
-        #[allow(unused_imports)]
-        use self::*;
         fn __run() -> ::underlay::__private::HandlerFuture {
-            ::std::boxed::Box::pin(async move {
+            ::underlay::__private::std::boxed::Box::pin(async move {
                 <anyhow::Result<
                     (),
                 > as ::underlay::__private::HandlerOutcome>::into_outcome(
@@ -36,17 +32,17 @@ const __UNDERLAY_clean_up_1_1: () = {
                 )
             })
         }
-        const __PARTS: &[&::core::primitive::str] = &[
+        const __PARTS: &[&::underlay::__private::core::primitive::str] = &[
             "{\"declaration\":\"cron\",\"name\":\"clean-up\",\"title\":\"clean-up\",\"schedule\":\"every:1h\",\"handler\":\"",
-            ::core::module_path!(),
+            ::underlay::__private::core::module_path!(),
             "::clean_up\",\"source\":{\"package\":\"underlay-macros\",\"module\":\"",
-            ::core::module_path!(),
+            ::underlay::__private::core::module_path!(),
             "\",\"file\":\"src/lib.rs\",\"line\":1,\"column\":1}}",
         ];
         #[used]
         #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
         #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
-        static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(
+        static __FRAGMENT: [::underlay::__private::core::primitive::u8; ::underlay::__private::fragment_len(
             __PARTS,
         )] = ::underlay::__private::fragment(__PARTS);
         #[::underlay::__private::linkme::distributed_slice(

@@ -7,7 +7,7 @@ pub static ORDERS: Database = ::underlay::__private::Database::__new(
         ::underlay::__private::EmbeddedMigration {
             number: 1i64,
             description: "create orders",
-            sql: ::core::include_str!(
+            sql: ::underlay::__private::core::include_str!(
                 "$DIR/tests/migrations/0001_create_orders.up.sql"
             ),
         },
@@ -17,7 +17,7 @@ pub static ORDERS: Database = ::underlay::__private::Database::__new(
 #[allow(dead_code, non_camel_case_types, unreachable_pub, clippy::upper_case_acronyms)]
 pub enum ORDERS {}
 impl ::underlay::__private::DeclaredDatabase for ORDERS {
-    const NAME: &'static ::core::primitive::str = "orders";
+    const NAME: &'static ::underlay::__private::core::primitive::str = "orders";
     fn database() -> &'static ::underlay::__private::Database {
         &ORDERS
     }
@@ -31,24 +31,19 @@ const _: () = {
     #[allow(dead_code, non_snake_case)]
     #[track_caller]
     const fn __underlay_ORDERS_1_1() {
-        ::core::panic!(
+        ::underlay::__private::core::panic!(
             "`#[database] static ORDERS` must be declared at module level: move it out of the enclosing function, closure or block"
         )
     }
-    {
-        #[allow(unused_imports)]
-        use self::*;
-        const _: () = __underlay_ORDERS_1_1();
-    }
-    const __PARTS: &[&::core::primitive::str] = &[
+    const __PARTS: &[&::underlay::__private::core::primitive::str] = &[
         "{\"declaration\":\"database\",\"name\":\"orders\",\"engine\":\"postgres\",\"migrations\":[{\"number\":1,\"description\":\"create orders\",\"checksum\":\"1e95cddc4cc52687e8c1ddd6d2d09c76f7641fb4fb91fc39a4fda5abebc05a129c92398c0519eeffc2c4ea7e4a3dec1d\"}],\"migrations_dir\":\"tests/migrations\",\"doc\":\"Orders.\",\"source\":{\"package\":\"underlay-macros\",\"module\":\"",
-        ::core::module_path!(),
+        ::underlay::__private::core::module_path!(),
         "\",\"file\":\"src/lib.rs\",\"line\":1,\"column\":1}}",
     ];
     #[used]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
     #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
-    static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(
+    static __FRAGMENT: [::underlay::__private::core::primitive::u8; ::underlay::__private::fragment_len(
         __PARTS,
     )] = ::underlay::__private::fragment(__PARTS);
     #[::underlay::__private::linkme::distributed_slice(
@@ -59,4 +54,9 @@ const _: () = {
         fragment: &__FRAGMENT,
         item: ::underlay::__private::Item::Database(&ORDERS),
     };
+    {
+        #[allow(unused_imports)]
+        use self::*;
+        const _: () = __underlay_ORDERS_1_1();
+    }
 };

@@ -6,19 +6,25 @@ where
     Envelope<
         T,
     >: ::underlay::__private::serde::Serialize
-        + ::underlay::__private::serde::de::DeserializeOwned + ::core::marker::Send
-        + ::core::marker::Sync + 'static,
+        + ::underlay::__private::serde::de::DeserializeOwned
+        + ::underlay::__private::core::marker::Send
+        + ::underlay::__private::core::marker::Sync + 'static,
 {
-    const ATTRIBUTES: &'static [&'static ::core::primitive::str] = &["sender"];
-    const ATTRIBUTES_JSON: &'static ::core::primitive::str = "[\"sender\"]";
+    const ATTRIBUTES: &'static [&'static ::underlay::__private::core::primitive::str] = &[
+        "sender",
+    ];
+    const ATTRIBUTES_JSON: &'static ::underlay::__private::core::primitive::str = "[\"sender\"]";
     fn attributes(
         &self,
-    ) -> ::std::collections::BTreeMap<::std::string::String, ::std::string::String> {
+    ) -> ::underlay::__private::std::collections::BTreeMap<
+        ::underlay::__private::std::string::String,
+        ::underlay::__private::std::string::String,
+    > {
         #[allow(unused_mut)]
-        let mut attributes = ::std::collections::BTreeMap::new();
+        let mut attributes = ::underlay::__private::std::collections::BTreeMap::new();
         attributes
             .insert(
-                ::std::string::String::from("sender"),
+                ::underlay::__private::std::string::String::from("sender"),
                 <String as ::underlay::__private::AttributeValue>::to_attribute(
                     &self.sender,
                 ),

@@ -9,7 +9,7 @@ static CART_EVENTS: TopicRef<CartEvent, Publisher> = ::underlay::__private::Topi
 #[allow(dead_code, non_camel_case_types, unreachable_pub, clippy::upper_case_acronyms)]
 enum CART_EVENTS {}
 impl ::underlay::__private::DeclaredTopic for CART_EVENTS {
-    const NAME: &'static ::core::primitive::str = <orders::CART_EVENTS as ::underlay::__private::DeclaredTopic>::NAME;
+    const NAME: &'static ::underlay::__private::core::primitive::str = <orders::CART_EVENTS as ::underlay::__private::DeclaredTopic>::NAME;
     type Marker = <orders::CART_EVENTS as ::underlay::__private::DeclaredTopic>::Marker;
 }
 #[doc(hidden)]
@@ -21,28 +21,23 @@ const _: () = {
     #[allow(dead_code, non_snake_case)]
     #[track_caller]
     const fn __underlay_CART_EVENTS_1_1() {
-        ::core::panic!(
+        ::underlay::__private::core::panic!(
             "`#[reference] static CART_EVENTS` must be declared at module level: move it out of the enclosing function, closure or block"
         )
     }
-    {
-        #[allow(unused_imports)]
-        use self::*;
-        const _: () = __underlay_CART_EVENTS_1_1();
-    }
-    const __PARTS: &[&::core::primitive::str] = &[
+    const __PARTS: &[&::underlay::__private::core::primitive::str] = &[
         "{\"declaration\":\"reference\",\"name\":\"cart-events\",\"kind\":\"topic\",\"resource\":\"",
         <orders::CART_EVENTS as ::underlay::__private::DeclaredTopic>::NAME,
         "\",\"permissions\":[\"",
         <Publisher as ::underlay::__private::Permission>::NAME,
         "\"],\"source\":{\"package\":\"underlay-macros\",\"module\":\"",
-        ::core::module_path!(),
+        ::underlay::__private::core::module_path!(),
         "\",\"file\":\"src/lib.rs\",\"line\":1,\"column\":1}}",
     ];
     #[used]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
     #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
-    static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(
+    static __FRAGMENT: [::underlay::__private::core::primitive::u8; ::underlay::__private::fragment_len(
         __PARTS,
     )] = ::underlay::__private::fragment(__PARTS);
     #[::underlay::__private::linkme::distributed_slice(
@@ -53,4 +48,9 @@ const _: () = {
         fragment: &__FRAGMENT,
         item: ::underlay::__private::Item::Described,
     };
+    {
+        #[allow(unused_imports)]
+        use self::*;
+        const _: () = __underlay_CART_EVENTS_1_1();
+    }
 };

@@ -9,26 +9,21 @@ const _: () = {
     #[allow(dead_code, non_snake_case)]
     #[track_caller]
     const fn __underlay_service_1_1() {
-        ::core::panic!(
+        ::underlay::__private::core::panic!(
             "`underlay::service!` must be declared at module level: move it out of the enclosing function, closure or block"
         )
     }
-    {
-        #[allow(unused_imports)]
-        use self::*;
-        const _: () = __underlay_service_1_1();
-    }
-    const __PARTS: &[&::core::primitive::str] = &[
+    const __PARTS: &[&::underlay::__private::core::primitive::str] = &[
         "{\"declaration\":\"service\",\"name\":\"billing\",\"package\":\"underlay-macros\",\"module\":\"",
-        ::core::module_path!(),
+        ::underlay::__private::core::module_path!(),
         "\",\"source\":{\"package\":\"underlay-macros\",\"module\":\"",
-        ::core::module_path!(),
+        ::underlay::__private::core::module_path!(),
         "\",\"file\":\"src/lib.rs\",\"line\":1,\"column\":1}}",
     ];
     #[used]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
     #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
-    static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(
+    static __FRAGMENT: [::underlay::__private::core::primitive::u8; ::underlay::__private::fragment_len(
         __PARTS,
     )] = ::underlay::__private::fragment(__PARTS);
     #[::underlay::__private::linkme::distributed_slice(
@@ -39,4 +34,9 @@ const _: () = {
         fragment: &__FRAGMENT,
         item: ::underlay::__private::Item::Described,
     };
+    {
+        #[allow(unused_imports)]
+        use self::*;
+        const _: () = __underlay_service_1_1();
+    }
 };

@@ -12,29 +12,25 @@ const __UNDERLAY_send_email_1_1: () = {
     #[allow(dead_code, non_snake_case)]
     #[track_caller]
     const fn __underlay_send_email_1_1() {
-        ::core::panic!(
+        ::underlay::__private::core::panic!(
             "`#[subscription] fn send_email` must be declared at module level: move it out of the enclosing function, closure, `impl` or block"
         )
+    }
+    fn send_email<T>(
+        _: T,
+        _: &::underlay::__private::Delivery,
+    ) -> ::underlay::__private::core::future::Ready<underlay::Result<()>> {
+        ::underlay::__private::core::unreachable!()
     }
     {
         #[allow(unused_imports)]
         use self::*;
         const _: () = __underlay_send_email_1_1();
-    }
-    fn send_email<T>(
-        _: T,
-        _: &::underlay::__private::Delivery,
-    ) -> ::core::future::Ready<underlay::Result<()>> {
-        ::core::unreachable!()
-    }
-    {
-        #[allow(unused_imports)]
-        use self::*;
         fn __handle(
             body: ::underlay::__private::Bytes,
             delivery: ::underlay::__private::Delivery,
         ) -> ::underlay::__private::HandlerFuture {
-            ::std::boxed::Box::pin(async move {
+            ::underlay::__private::std::boxed::Box::pin(async move {
                 let _ = &delivery;
                 let event = <CartEvent as ::underlay::__private::MessageOf<
                     <CART_EVENTS as ::underlay::__private::DeclaredTopic>::Marker,
@@ -46,19 +42,19 @@ const __UNDERLAY_send_email_1_1: () = {
                 )
             })
         }
-        const __PARTS: &[&::core::primitive::str] = &[
+        const __PARTS: &[&::underlay::__private::core::primitive::str] = &[
             "{\"declaration\":\"subscription\",\"name\":\"send-email\",\"topic\":\"",
             <CART_EVENTS as ::underlay::__private::DeclaredTopic>::NAME,
             "\",\"handler\":\"",
-            ::core::module_path!(),
+            ::underlay::__private::core::module_path!(),
             "::send_email\",\"max_concurrency\":100,\"ack_deadline\":\"30s\",\"retention\":\"7d\",\"min_backoff\":\"10s\",\"max_backoff\":\"10m\",\"max_retries\":null,\"source\":{\"package\":\"underlay-macros\",\"module\":\"",
-            ::core::module_path!(),
+            ::underlay::__private::core::module_path!(),
             "\",\"file\":\"src/lib.rs\",\"line\":1,\"column\":1}}",
         ];
         #[used]
         #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
         #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
-        static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(
+        static __FRAGMENT: [::underlay::__private::core::primitive::u8; ::underlay::__private::fragment_len(
             __PARTS,
         )] = ::underlay::__private::fragment(__PARTS);
         #[::underlay::__private::linkme::distributed_slice(

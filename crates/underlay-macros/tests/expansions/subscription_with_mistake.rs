@@ -13,7 +13,7 @@ const __UNDERLAY_handle_1_1: () = {
     #[allow(dead_code, non_snake_case)]
     #[track_caller]
     const fn __underlay_handle_1_1() {
-        ::core::panic!(
+        ::underlay::__private::core::panic!(
             "`#[subscription] fn handle` must be declared at module level: move it out of the enclosing function, closure, `impl` or block"
         )
     }
@@ -21,9 +21,5 @@ const __UNDERLAY_handle_1_1: () = {
         #[allow(unused_imports)]
         use self::*;
         const _: () = __underlay_handle_1_1();
-    }
-    {
-        #[allow(unused_imports)]
-        use self::*;
     }
 };

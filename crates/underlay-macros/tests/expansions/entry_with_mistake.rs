@@ -13,7 +13,7 @@ const __UNDERLAY_main_1_1: () = {
     #[allow(dead_code, non_snake_case)]
     #[track_caller]
     const fn __underlay_main_1_1() {
-        ::core::panic!(
+        ::underlay::__private::core::panic!(
             "`#[underlay::main] fn main` must be declared at module level: move it out of the enclosing function, closure, `impl` or block"
         )
     }
@@ -21,9 +21,5 @@ const __UNDERLAY_main_1_1: () = {
         #[allow(unused_imports)]
         use self::*;
         const _: () = __underlay_main_1_1();
-    }
-    {
-        #[allow(unused_imports)]
-        use self::*;
     }
 };

@@ -1,12 +1,12 @@
 //! An expansion, written by `expansion_tests.rs`.
 
-fn main() -> ::std::process::ExitCode {
+fn main() -> ::underlay::__private::std::process::ExitCode {
     async fn body() -> underlay::Result<()> {
         underlay::run().await
     }
-    ::underlay::__private::main(async || {
-        <underlay::Result<()> as ::underlay::__private::Outcome>::exit_code(body().await)
-    })
+    ::underlay::__private::main(async || <underlay::Result<
+        (),
+    > as ::underlay::__private::Outcome>::exit_code(body().await))
 }
 #[doc(hidden)]
 #[allow(dead_code, non_snake_case)]
@@ -17,7 +17,7 @@ const __UNDERLAY_main_1_1: () = {
     #[allow(dead_code, non_snake_case)]
     #[track_caller]
     const fn __underlay_main_1_1() {
-        ::core::panic!(
+        ::underlay::__private::core::panic!(
             "`#[underlay::main] fn main` must be declared at module level: move it out of the enclosing function, closure, `impl` or block"
         )
     }
@@ -25,24 +25,22 @@ const __UNDERLAY_main_1_1: () = {
         #[allow(unused_imports)]
         use self::*;
         const _: () = __underlay_main_1_1();
-    }
-    {
-        #[allow(unused_imports)]
-        use self::*;
-        const __PARTS: &[&::core::primitive::str] = &[
+        const __PARTS: &[&::underlay::__private::core::primitive::str] = &[
             "{\"declaration\":\"application\",\"name\":\"underlay-macros\",\"version\":\"0.1.0\"}",
         ];
         #[used]
         #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__underlay"))]
         #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
-        static __FRAGMENT: [::core::primitive::u8; ::underlay::__private::fragment_len(__PARTS)] =
-            ::underlay::__private::fragment(__PARTS);
-        #[::underlay::__private::linkme::distributed_slice(::underlay::__private::DECLARATIONS)]
+        static __FRAGMENT: [::underlay::__private::core::primitive::u8; ::underlay::__private::fragment_len(
+            __PARTS,
+        )] = ::underlay::__private::fragment(__PARTS);
+        #[::underlay::__private::linkme::distributed_slice(
+            ::underlay::__private::DECLARATIONS
+        )]
         #[linkme(crate = ::underlay::__private::linkme)]
-        static __DECLARATION: ::underlay::__private::Declaration =
-            ::underlay::__private::Declaration {
-                fragment: &__FRAGMENT,
-                item: ::underlay::__private::Item::Described,
-            };
+        static __DECLARATION: ::underlay::__private::Declaration = ::underlay::__private::Declaration {
+            fragment: &__FRAGMENT,
+            item: ::underlay::__private::Item::Described,
+        };
     }
 };
