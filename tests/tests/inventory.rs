@@ -2,7 +2,11 @@
 
 #![forbid(unsafe_code)]
 #![deny(warnings)]
-#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test, which declares as a library would")]
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test, which declares as a library would"
+)]
 
 #[path = "inventory/declarations.rs"]
 mod declarations;

@@ -98,7 +98,7 @@ fn handlers() {
         crate::subscription::attribute(
             quote!(CART_EVENTS, "send-email", max_retries = "infinite"),
             quote! {
-                async fn send_email(event: CartEvent, delivery: &Delivery) -> underlay::Result<()> {
+                async fn send_email(event: CartEvent, delivery: &Delivery) -> Result<(), Error> {
                     mail(event).await
                 }
             },
@@ -145,8 +145,8 @@ fn the_rest() {
         crate::entry::main(
             quote!(),
             quote! {
-                async fn main() -> underlay::Result<()> {
-                    underlay::run().await
+                async fn main() -> Result<(), Error> {
+                    serve().await
                 }
             },
         ),
@@ -156,8 +156,8 @@ fn the_rest() {
         crate::entry::test(
             quote!(),
             quote! {
-                #[should_panic(expected = "no such order")]
-                async fn fails() {
+                #[cfg(unix)]
+                async fn finds() {
                     find(1).await;
                 }
             },

@@ -162,7 +162,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
                 key: plain(
                     &type_arguments(ty)
                         .first()
-                        .map_or_else(|| type_text(ty), |it| type_text(it)),
+                        .map_or_else(|| type_text(ty), type_text),
                 ),
                 key_fields: holes.list(key("FIELDS_JSON")),
                 value: plain(&type_text(ty)),

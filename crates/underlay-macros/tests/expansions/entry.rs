@@ -1,11 +1,12 @@
 //! An expansion, written by `expansion_tests.rs`.
 
 fn main() -> ::underlay::__private::std::process::ExitCode {
-    async fn body() -> underlay::Result<()> {
-        underlay::run().await
+    async fn body() -> Result<(), Error> {
+        serve().await
     }
-    ::underlay::__private::main(async || <underlay::Result<
+    ::underlay::__private::main(async || <Result<
         (),
+        Error,
     > as ::underlay::__private::Outcome>::exit_code(body().await))
 }
 #[doc(hidden)]

@@ -1,6 +1,6 @@
 //! An expansion, written by `expansion_tests.rs`.
 
-async fn send_email(event: CartEvent, delivery: &Delivery) -> underlay::Result<()> {
+async fn send_email(event: CartEvent, delivery: &Delivery) -> Result<(), Error> {
     mail(event).await
 }
 #[doc(hidden)]
@@ -19,7 +19,7 @@ const __UNDERLAY_send_email_1_1: () = {
     fn send_email<T>(
         _: T,
         _: &::underlay::__private::Delivery,
-    ) -> ::underlay::__private::core::future::Ready<underlay::Result<()>> {
+    ) -> ::underlay::__private::core::future::Ready<Result<(), Error>> {
         ::underlay::__private::core::unreachable!()
     }
     {
@@ -35,8 +35,9 @@ const __UNDERLAY_send_email_1_1: () = {
                 let event = <CartEvent as ::underlay::__private::MessageOf<
                     <CART_EVENTS as ::underlay::__private::DeclaredTopic>::Marker,
                 >>::decode(&body)?;
-                <underlay::Result<
+                <Result<
                     (),
+                    Error,
                 > as ::underlay::__private::HandlerOutcome>::into_outcome(
                     send_email(event, &delivery).await,
                 )
