@@ -114,7 +114,8 @@ fn forty_tests_at_once_do_not_mix() {
             let (all_are_there, databases) = (Arc::clone(&all_are_there), Arc::clone(&databases));
             thread::spawn(move || {
                 testing::run("isolation::forty", async || {
-                    databases.lock().unwrap().insert(here().await);
+                    let database = here().await;
+                    databases.lock().unwrap().insert(database);
                     tokio::task::spawn_blocking(move || all_are_there.wait())
                         .await
                         .unwrap();

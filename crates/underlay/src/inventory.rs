@@ -111,11 +111,38 @@ fn fallback_application() -> Application {
         .ok()
         .and_then(|path| {
             path.file_stem()
-                .map(|stem| stem.to_string_lossy().into_owned())
+                .map(|stem| without_hash(&stem.to_string_lossy()).to_owned())
         })
         .unwrap_or_else(|| "application".to_owned());
     Application {
         name,
         version: String::new(),
+    }
+}
+
+/// The name of a test binary without the hash that cargo appends: `orders` of `orders-149c6d49b875ee29`.
+fn without_hash(name: &str) -> &str {
+    let is_hash = |it: &str| it.len() == 16 && it.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match name.rsplit_once('-') {
+        Some((name, hash)) if !name.is_empty() && is_hash(hash) => name,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_test_binary_is_no_part_of_its_name() {
+        for (name, expected) in [
+            ("orders-149c6d49b875ee29", "orders"),
+            ("order-service-149c6d49b875ee29", "order-service"),
+            ("order-service", "order-service"),
+            ("orders", "orders"),
+            ("-149c6d49b875ee29", "-149c6d49b875ee29"),
+        ] {
+            assert_eq!(without_hash(name), expected);
+        }
     }
 }

@@ -172,7 +172,7 @@ fn a_whole_file_starts_and_serves() {
         format!("order {id}: 2 × tea for ann\n")
     );
     assert!(
-        !folder.path(".underlay/default/topics.redb").exists(),
+        !folder.path(".underlay/default/topics-shop.redb").exists(),
         "nothing but what the config says is used"
     );
 }
@@ -225,18 +225,12 @@ fn what_is_missing() {
     .fold(Config::new(&folder), Config::without);
     config.check(&expect![[r#"
         6 problems keep the application from starting:
-        - database `orders` is declared at examples/shop/src/orders.rs:14:19, but no sql_servers[].databases.orders says where it is
-            --> examples/shop/src/orders.rs:14:19
-        - topic `order-placed` is declared at examples/shop/src/orders.rs:31:19, but no pubsub[].topics.order-placed says where it is
-            --> examples/shop/src/orders.rs:31:19
-        - bucket `assets` is declared at examples/shop/src/files.rs:14:8, but no object_storage[].buckets.assets says where it is
-            --> examples/shop/src/files.rs:14:8
-        - bucket `invoices` is declared at examples/shop/src/files.rs:11:19, but no object_storage[].buckets.invoices says where it is
-            --> examples/shop/src/files.rs:11:19
-        - cache `sessions` is declared at examples/shop/src/sessions.rs:10:8, but no redis.sessions says where it is
-            --> examples/shop/src/sessions.rs:10:8
-        - secret `PaymentSigningKey` is declared at examples/shop/src/payments.rs:11:8, but no secrets.PaymentSigningKey says where it is
-            --> examples/shop/src/payments.rs:11:8"#]]);
+        - infra config: database `orders` is declared at examples/shop/src/orders.rs:14:19, but no sql_servers[].databases.orders says where it is
+        - infra config: topic `order-placed` is declared at examples/shop/src/orders.rs:31:19, but no pubsub[].topics.order-placed says where it is
+        - infra config: bucket `assets` is declared at examples/shop/src/files.rs:14:8, but no object_storage[].buckets.assets says where it is
+        - infra config: bucket `invoices` is declared at examples/shop/src/files.rs:11:19, but no object_storage[].buckets.invoices says where it is
+        - infra config: cache `sessions` is declared at examples/shop/src/sessions.rs:10:8, but no redis.sessions says where it is
+        - infra config: secret `PaymentSigningKey` is declared at examples/shop/src/payments.rs:11:8, but no secrets.PaymentSigningKey says where it is"#]]);
 }
 
 fn several_mistakes_at_once() {

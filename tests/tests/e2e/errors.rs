@@ -240,9 +240,9 @@ fn secrets_not_set_configured() {
     let folder = Folder::new();
     check(
         Config::new(&folder).without("secrets").start(),
-        &expect![[r#"
-            secret `PaymentSigningKey` is declared at examples/shop/src/payments.rs:11:8, but no secrets.PaymentSigningKey says where it is
-              --> examples/shop/src/payments.rs:11:8"#]],
+        &expect![
+            "infra config: secret `PaymentSigningKey` is declared at examples/shop/src/payments.rs:11:8, but no secrets.PaymentSigningKey says where it is"
+        ],
     );
     // A variable that is not there is no secret either.
     let start = Config::new(&folder).start().without("PAYMENT_SIGNING_KEY");

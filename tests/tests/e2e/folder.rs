@@ -7,6 +7,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
+use serde_json::Value;
 use underlay_local::Checkout;
 
 use crate::application::Start;
@@ -79,7 +80,13 @@ impl Drop for Folder {
                 docker(&["volume", "rm", name]);
             }
         }
+        // The folder of the native server's socket lies outside the checkout; the record of the server names it.
+        let record = fs::read(self.path(".underlay/default/postgres.json")).unwrap_or_default();
+        let record: Value = serde_json::from_slice(&record).unwrap_or_default();
         // What cannot be removed is left to the system: a test's verdict does not depend on it.
+        if let Some(socket) = record["address"]["socket"]["folder"].as_str() {
+            let _ = fs::remove_dir_all(socket);
+        }
         let _ = fs::remove_dir_all(self.root());
         for parent in ["/var/tmp", "/dev/shm"] {
             for user in [0, 65534] {
