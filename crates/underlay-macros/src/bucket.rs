@@ -70,6 +70,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         #(#cfgs)*
         impl ::underlay::__private::DeclaredBucket for #ident {
             const NAME: &'static ::underlay::__private::core::primitive::str = #name;
+            const PUBLIC: ::underlay::__private::core::primitive::bool = #public;
 
             fn bucket() -> &'static ::underlay::__private::Bucket {
                 &#ident

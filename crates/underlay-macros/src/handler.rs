@@ -53,6 +53,13 @@ impl Handler {
                 format!("a `#[{attribute}]` handler is `async`: `{example}`"),
             );
         }
+        let plain = format!("a `#[{attribute}]` handler is a plain function; remove this");
+        if let syn::Safety::Unsafe(keyword) = sig.safety {
+            errors.push(keyword, &plain);
+        }
+        if let Some(abi) = &sig.abi {
+            errors.push(abi, &plain);
+        }
         if !sig.generics.params.is_empty() {
             let generics = &sig.generics;
             errors.push(

@@ -1,7 +1,7 @@
 //! `#[reference]` on `static INVOICES: BucketRef<(Downloader, Lister)>;`.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Path, Type};
 use underlay_model::Declaration;
 use underlay_model::model::{Reference, ResourceKind};
@@ -267,7 +267,21 @@ fn expand(item: &StaticItem, args: Option<&Args>, errors: &Errors) -> TokenStrea
             item: quote!(Described),
         }
     });
-    let block = TokenStream::new();
+    // Told where the permission is, if it is named as ours is.
+    let block = permissions
+        .iter()
+        .filter(|_| *kind == ResourceKind::Bucket)
+        .filter_map(last_segment)
+        .filter(|it| it.ident == "PublicUrler")
+        .map(|it| {
+            let (public, name) = (
+                declared("DeclaredBucket", "PUBLIC"),
+                declared("DeclaredBucket", "NAME"),
+            );
+            let call = quote_spanned!(it.ident.span()=> #private::check_public(#public, #name));
+            quote!(const _: () = #call;)
+        })
+        .collect();
     Expansion {
         attribute: "reference",
         keyword: "static",

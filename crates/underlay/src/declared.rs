@@ -69,6 +69,8 @@ pub trait MessageOf<Marker>: Sized {
 pub trait DeclaredBucket {
     /// The declared name.
     const NAME: &'static str;
+    /// Whether anybody may read its objects by URL.
+    const PUBLIC: bool;
 
     /// The static.
     fn bucket() -> &'static Bucket;
@@ -128,6 +130,20 @@ pub const fn check_ordered_by(attributes: &[&str], ordered_by: &str) {
         _ => text.push("its attributes are ").push_list(attributes),
     };
     panic!("{}", text.as_str());
+}
+
+/// Checks that a bucket is public, where its public URLs are asked for.
+///
+/// # Panics
+///
+/// While compiling, with the text of the error.
+#[track_caller]
+pub const fn check_public(is_public: bool, bucket: &str) {
+    if !is_public {
+        let text = Text::new().push("the bucket `").push(bucket);
+        let text = text.push("` has no public URLs: declare it `#[bucket(\"").push(bucket);
+        panic!("{}", text.push("\", public)]`").as_str());
+    }
 }
 
 /// Checks that a key pattern names each field of the key type, and nothing else.
