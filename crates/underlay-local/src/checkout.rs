@@ -45,6 +45,19 @@ impl Checkout {
         })
     }
 
+    /// What people call the checkout: its folder's name, as far as it can stand in a container's name.
+    pub fn name(&self) -> String {
+        let name = self
+            .root
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
+        let is_allowed =
+            |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+        name.chars().filter(is_allowed).collect()
+    }
+
     /// Creates the state folder, with a `.gitignore` of its own, where it is missing.
     ///
     /// # Errors

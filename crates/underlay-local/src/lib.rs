@@ -17,7 +17,7 @@
 //! | `<namespace>/postgres.log`, `postgres-test.log` | the log of the native server's last start |
 //! | `<namespace>/postgres.lock`, `postgres-test.lock` | held by the process that is just starting a native server |
 //! | `<namespace>/use.lock` | held, shared, by every application that uses the namespace |
-//! | `<namespace>/topics.redb`, `objects/` | messages and objects |
+//! | `<namespace>/topics-<application>.redb`, `objects/` | messages and objects |
 //!
 //! Elsewhere:
 //!

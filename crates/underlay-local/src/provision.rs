@@ -325,7 +325,7 @@ fn config_without_servers(
     }
     if !topics.is_empty() {
         let path = match kind {
-            Kind::Run => Some(folder.join("topics.redb").display().to_string()),
+            Kind::Run => Some(topics_file(&folder, model)),
             Kind::Test => None,
         };
         config.pubsub.push(PubSub::Memory { path, topics });
@@ -353,6 +353,12 @@ fn config_without_servers(
         });
     }
     config
+}
+
+/// Where an application keeps its messages. Each has a file of its own, because only one process can have it open.
+fn topics_file(folder: &std::path::Path, model: &Model) -> String {
+    let name = format!("topics-{}.redb", model.application.name);
+    folder.join(name).display().to_string()
 }
 
 #[cfg(test)]
@@ -433,7 +439,7 @@ mod tests {
                 },
                 "pubsub": [{
                     "type": "memory",
-                    "path": "/w/.underlay/pr-12/topics.redb",
+                    "path": "/w/.underlay/pr-12/topics-shop.redb",
                     "topics": { "cart-events": { "subscriptions": { "mail": {} } } },
                 }],
                 "object_storage": [{

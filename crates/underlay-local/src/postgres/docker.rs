@@ -41,7 +41,7 @@ const LABEL_MAJOR: &str = "dev.underlay.postgres";
 /// How long a server may take from its start to the first connection; creating the cluster is part of it.
 const START_PATIENCE: Duration = Duration::from_secs(90);
 
-/// The name of the container, and of its volume.
+/// The name of the container, and of its volume. All binaries of a checkout share them, as services share a database.
 fn name(scope: &Scope<'_>) -> String {
     let suffix = match scope.kind {
         Kind::Run => "",
@@ -49,7 +49,9 @@ fn name(scope: &Scope<'_>) -> String {
     };
     format!(
         "underlay-{}-{}-{}{suffix}",
-        scope.application, scope.checkout.id, scope.namespace
+        scope.checkout.name(),
+        scope.checkout.id,
+        scope.namespace
     )
 }
 
@@ -516,7 +518,7 @@ mod tests {
                 reporter: &Silent,
             };
             assert_eq!(image::name(&scope), expected);
-            assert_eq!(name(&scope), "underlay-shop-0123abcd-default-test");
+            assert_eq!(name(&scope), "underlay-w-0123abcd-default-test");
         };
         check(None, None, "postgres:17");
         check(Some("16.4"), None, "postgres:16.4");

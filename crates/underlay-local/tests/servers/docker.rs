@@ -75,7 +75,11 @@ fn start(folder: &Folder) -> Start<'_> {
 }
 
 fn container(folder: &Folder) -> String {
-    format!("underlay-shop-{}-default", folder.checkout.id)
+    format!(
+        "underlay-{}-{}-default",
+        folder.checkout.name(),
+        folder.checkout.id
+    )
 }
 
 fn inspect(container: &str, format: &str) -> String {

@@ -243,7 +243,11 @@ fn doctor_sees_this_machine() {
 fn down_removes_containers_and_keeps_data() {
     let folder = Folder::new();
     docker_up(&folder).query("orders", "CREATE TABLE t (x text)");
-    let name = format!("underlay-shop-{}-default", folder.checkout.id);
+    let name = format!(
+        "underlay-{}-{}-default",
+        folder.checkout.name(),
+        folder.checkout.id
+    );
     let servers = block_on(ps(Some(&folder.checkout))).unwrap().servers;
     assert_eq!(
         (
