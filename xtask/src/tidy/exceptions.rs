@@ -4,10 +4,21 @@
 pub(super) type Exception = (&'static str, &'static str);
 
 /// Files over 600 lines.
-pub(super) const LONG_FILES: &[Exception] = &[];
+pub(super) const LONG_FILES: &[Exception] = &[(
+    "crates/underlay-model/tests/infra.rs",
+    "one table of inputs and expected problems over one document; a reader looks for a field in it",
+)];
 
 /// Test files that may sleep: only between two looks at a real server or process, under a deadline.
 pub(super) const SLEEPING_TESTS: &[Exception] = &[
+    (
+        "tests/baseline/orders.rs",
+        "waits for a server of the bench's to answer, as a bare program would, under a deadline",
+    ),
+    (
+        "tests/src/bench/application.rs",
+        "polls a process and its port, which is how the bench measures from outside, under a deadline",
+    ),
     (
         "crates/underlay-local/tests/servers/application.rs",
         "`eventually` looks again at another process, which can notify nobody, under a deadline",
