@@ -321,14 +321,12 @@ impl Drop for Application<'_> {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
             self.signal("TERM");
-            let deadline = Instant::now() + Duration::from_secs(20);
-            while let Ok(None) = self.child.try_wait() {
-                if Instant::now() > deadline {
-                    let _ = self.child.kill();
-                    let _ = self.child.wait();
-                    break;
-                }
-                thread::sleep(Duration::from_millis(5));
+            let ended = within(Duration::from_secs(20), || {
+                self.child.try_wait().transpose()
+            });
+            if ended.is_none() {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
             }
         }
         let output = self.output.text();
@@ -356,16 +354,20 @@ pub(crate) fn signal(pid: u32, name: &str) {
 
 /// Looks until something is there, and fails when it is not in time.
 #[track_caller]
-pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, look).unwrap_or_else(|| panic!("not so within {PATIENCE:?}: {what}"))
+}
+
+/// Looks until something is there; `None` when it is not in time.
+pub(crate) fn within<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = look() {
-            return found;
+            return Some(found);
         }
-        assert!(
-            Instant::now() < deadline,
-            "not so within {PATIENCE:?}: {what}"
-        );
+        if Instant::now() > deadline {
+            return None;
+        }
         thread::sleep(Duration::from_millis(10));
     }
 }

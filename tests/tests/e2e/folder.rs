@@ -5,12 +5,13 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    time::Duration,
 };
 
 use serde_json::Value;
 use underlay_local::Checkout;
 
-use crate::application::Start;
+use crate::application::{Start, within};
 
 /// A checkout in the temporary folder. Dropping it removes it, and the containers and volumes that belong to it.
 pub(crate) struct Folder {
@@ -87,7 +88,11 @@ impl Drop for Folder {
         if let Some(socket) = record["address"]["socket"]["folder"].as_str() {
             let _ = fs::remove_dir_all(socket);
         }
-        let _ = fs::remove_dir_all(self.root());
+        // A server that is just stopping still writes: then another attempt is needed.
+        within(Duration::from_secs(20), || {
+            let _ = fs::remove_dir_all(self.root());
+            (!self.root().exists()).then_some(())
+        });
         for parent in ["/var/tmp", "/dev/shm"] {
             for user in [0, 65534] {
                 let _ = fs::remove_dir_all(

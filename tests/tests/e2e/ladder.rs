@@ -91,7 +91,11 @@ fn with_docker() {
     assert!(!ended.output.contains(&password), "{}", ended.output);
 
     // The container stays, and the next start finds it.
-    let name = format!("underlay-{}-{}-default", folder.checkout.name(), folder.checkout.id);
+    let name = format!(
+        "underlay-{}-{}-default",
+        folder.checkout.name(),
+        folder.checkout.id
+    );
     assert_eq!(
         docker(&["inspect", "--format", "{{.State.Running}}", &name]).trim(),
         "true"
