@@ -278,7 +278,7 @@ fn expand(item: &StaticItem, args: Option<&Args>, errors: &Errors) -> TokenStrea
                 declared("DeclaredBucket", "PUBLIC"),
                 declared("DeclaredBucket", "NAME"),
             );
-            let call = quote_spanned!(it.ident.span()=> #private::check_public(#public, #name));
+            let call = quote_spanned!(it.ident.span()=> ::underlay::__private::check_public(#public, #name));
             quote!(const _: () = #call;)
         })
         .collect();

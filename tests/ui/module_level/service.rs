@@ -1,7 +1,5 @@
 //! `underlay::service!` inside a function.
 
-use underlay::prelude::*;
-
 fn f() {
     underlay::service!("billing");
 }
