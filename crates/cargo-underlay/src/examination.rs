@@ -9,6 +9,7 @@ use crate::{
     binary::{self, Content},
     compile::{Compilation, Profile},
     failure::Failure,
+    nested,
     output::Output,
     unlinked::{self, Library},
     workspace::{Binary, Dependency, Workspace, names_underlay},
@@ -63,8 +64,10 @@ impl Examination {
                 [],
             ));
         }
+        let nested = nested::problems(&declarations, &workspace.root());
         let model = Model::assemble(fallback(&executable), declarations);
         let mut all = underlay_model::check::check(&model);
+        all.extend(nested);
         all.extend(unlinked);
         all.extend(problems);
         Ok(Self {

@@ -10,6 +10,7 @@ mod confirm;
 mod examination;
 mod failure;
 mod file;
+mod nested;
 mod output;
 mod progress;
 mod session;

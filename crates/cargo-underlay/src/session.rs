@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     file::{self, Access},
     output::{Output, pretty},
-    progress::Progress,
+    progress::progress,
     workspace::Workspace,
 };
 
@@ -59,7 +59,7 @@ impl Session {
             namespace,
             ..Options::default()
         };
-        let provisioned = provision(&model, &checkout, &options, &Progress::new()).await?;
+        let provisioned = provision(&model, &checkout, &options, &progress()).await?;
         let infra = checkout
             .state
             .join(&provisioned.namespace)

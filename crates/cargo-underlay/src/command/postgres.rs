@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use underlay_local::install_postgres;
 
-use crate::{failure::Failure, output::Output, progress::Progress, session::block_on};
+use crate::{failure::Failure, output::Output, progress::progress, session::block_on};
 
 /// The PostgreSQL server binaries in the user's cache.
 #[derive(clap::Args)]
@@ -22,7 +22,7 @@ enum Action {
 
 pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Failure> {
     let Action::Install = arguments.action;
-    let folder = block_on(async { Ok(install_postgres(&Progress::new()).await?) })?;
+    let folder = block_on(async { Ok(install_postgres(&progress()).await?) })?;
     if output.is_json() {
         output.document(&json!({ "folder": folder }));
     }
