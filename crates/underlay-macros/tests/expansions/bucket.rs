@@ -6,6 +6,7 @@ static UPLOADS: Bucket = ::underlay::__private::Bucket::__new("uploads");
 enum UPLOADS {}
 impl ::underlay::__private::DeclaredBucket for UPLOADS {
     const NAME: &'static ::underlay::__private::core::primitive::str = "uploads";
+    const PUBLIC: ::underlay::__private::core::primitive::bool = false;
     fn bucket() -> &'static ::underlay::__private::Bucket {
         &UPLOADS
     }
