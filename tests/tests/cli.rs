@@ -74,8 +74,8 @@ fn the_model_in_the_file_is_the_model_of_the_running_program() {
                 include_str!("../fixtures/cli/shop/src/main.rs"),
             ),
             (
-                "shop/migrations/0001_orders.sql",
-                include_str!("../fixtures/cli/shop/migrations/0001_orders.sql"),
+                "shop/migrations/0001_orders.up.sql",
+                include_str!("../fixtures/cli/shop/migrations/0001_orders.up.sql"),
             ),
             (
                 "billing/Cargo.toml",
