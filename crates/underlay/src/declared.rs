@@ -141,7 +141,9 @@ pub const fn check_ordered_by(attributes: &[&str], ordered_by: &str) {
 pub const fn check_public(is_public: bool, bucket: &str) {
     if !is_public {
         let text = Text::new().push("the bucket `").push(bucket);
-        let text = text.push("` has no public URLs: declare it `#[bucket(\"").push(bucket);
+        let text = text
+            .push("` has no public URLs: declare it `#[bucket(\"")
+            .push(bucket);
         panic!("{}", text.push("\", public)]`").as_str());
     }
 }

@@ -15,10 +15,21 @@ static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Installs a subscriber, unless there is one: at `info`, or as `RUST_LOG` says (levels by target: `info,sqlx=debug`).
 pub(crate) fn install() {
-    let wanted = std::env::var("RUST_LOG")
-        .ok()
-        .and_then(|directives| directives.parse::<Targets>().ok());
-    let filter = wanted.unwrap_or_else(defaults);
+    install_with(defaults());
+}
+
+/// As [`install`], without the warnings of slow statements: many tests at once make every statement slow.
+pub(crate) fn install_for_tests() {
+    install_with(defaults().with_target("sqlx::query", LevelFilter::ERROR));
+}
+
+fn install_with(default: Targets) {
+    let wanted = std::env::var("RUST_LOG").map(|directives| (directives.parse(), directives));
+    let (filter, wrong) = match wanted {
+        Ok((Ok(filter), _)) => (filter, None),
+        Ok((Err(_), directives)) => (default, Some(directives)),
+        Err(_) => (default, None),
+    };
     let (filter, handle) = reload::Layer::new(filter);
     let is_colourful = std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -33,6 +44,13 @@ pub(crate) fn install() {
         .is_ok()
     {
         let _ = FILTER.set(handle);
+        if let Some(directives) = wrong {
+            tracing::warn!(
+                target: "underlay",
+                "RUST_LOG is `{directives}`, which is not a filter and is not used; write levels by target, \
+                 such as `info,sqlx=debug`",
+            );
+        }
     }
 }
 
@@ -53,6 +71,12 @@ pub(crate) fn filter(directives: &str) -> Result<()> {
     if std::env::var_os("RUST_LOG").is_none()
         && let Some(handle) = FILTER.get()
     {
+        let notices = if directives.contains("sqlx") {
+            None
+        } else {
+            Some(LevelFilter::WARN)
+        };
+        let filter = filter.with_targets(notices.map(|level| ("sqlx::postgres::notice", level)));
         // It fails only when the subscriber is gone, and then nothing is logged anyway.
         let _ = handle.reload(filter);
     }

@@ -165,7 +165,7 @@ pub fn router() -> Result<Router> {
 #[doc(hidden)]
 #[track_caller]
 pub fn run<F: Future>(name: &'static str, body: impl FnOnce() -> F) -> F::Output {
-    crate::logs::install();
+    crate::logs::install_for_tests();
     let scope = Arc::new(Scope::default());
     let on_threads = Arc::clone(&scope);
     let runtime = tokio::runtime::Builder::new_multi_thread()

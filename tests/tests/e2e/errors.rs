@@ -152,7 +152,7 @@ fn docker_is_not_running() {
     check(
         start,
         &expect![
-            "postgres: docker is what the settings ask for, and it cannot be used: Docker is not running (no socket at <checkout>/nowhere)"
+            "postgres: docker is what the settings ask for, and it cannot be used: Docker is not running (no socket at <checkout>/nowhere); mend that, or let another way be found: remove `use` or `url` from underlay.toml and unset UNDERLAY_POSTGRES"
         ],
     );
     let start = folder
@@ -162,7 +162,7 @@ fn docker_is_not_running() {
     check(
         start,
         &expect![
-            "postgres: docker is what the settings ask for, and it cannot be used: Docker is not installed (no socket at <checkout>/nowhere)"
+            "postgres: docker is what the settings ask for, and it cannot be used: Docker is not installed (no socket at <checkout>/nowhere); mend that, or let another way be found: remove `use` or `url` from underlay.toml and unset UNDERLAY_POSTGRES"
         ],
     );
 }
@@ -178,7 +178,7 @@ fn nobody_behind_the_socket() {
     check(
         start,
         &expect![
-            "postgres: docker is what the settings ask for, and it cannot be used: Docker is not running (nobody answers at <checkout>/docker.sock: connection refused)"
+            "postgres: docker is what the settings ask for, and it cannot be used: Docker is not running (nobody answers at <checkout>/docker.sock: connection refused); mend that, or let another way be found: remove `use` or `url` from underlay.toml and unset UNDERLAY_POSTGRES"
         ],
     );
 }
@@ -201,7 +201,7 @@ fn no_permission_on_the_socket() {
             .with("UNDERLAY_POSTGRES", "docker")
             .with("HOME", "/nonexistent"),
         &expect![
-            "postgres: docker is what the settings ask for, and it cannot be used: Docker's socket <checkout>/docker.sock is closed to this user (join the group docker: sudo usermod -aG docker $USER, then log in again)"
+            "postgres: docker is what the settings ask for, and it cannot be used: Docker's socket <checkout>/docker.sock is closed to this user (join the group docker: sudo usermod -aG docker $USER, then log in again); mend that, or let another way be found: remove `use` or `url` from underlay.toml and unset UNDERLAY_POSTGRES"
         ],
     );
 }
@@ -219,7 +219,7 @@ fn image_missing() {
     // Engines word it differently.
     let error = folder.shop_with_docker().refusal();
     let error = text::cut(&error, "cannot pull it (", ")", "<the engine's reason>");
-    expect!["postgres: docker is what the settings ask for, and it cannot be used: Docker has no image 127.0.0.1:<port>/underlay-test/none:1 and cannot pull it (<the engine's reason>)"].assert_eq(&error);
+    expect!["postgres: docker is what the settings ask for, and it cannot be used: Docker has no image 127.0.0.1:<port>/underlay-test/none:1 and cannot pull it (<the engine's reason>); mend that, or let another way be found: remove `use` or `url` from underlay.toml and unset UNDERLAY_POSTGRES"].assert_eq(&error);
 }
 
 fn secrets_not_set_locally() {
@@ -270,7 +270,7 @@ fn url_refuses() {
     check(
         folder.shop().with("UNDERLAY_POSTGRES", url),
         &expect![
-            "postgres: url is what the settings ask for, and it cannot be used: 127.0.0.1:<port> as somebody (given by UNDERLAY_POSTGRES) refuses: connection refused"
+            "postgres: url is what the settings ask for, and it cannot be used: 127.0.0.1:<port> as somebody (given by UNDERLAY_POSTGRES) refuses: connection refused; mend that, or let another way be found: remove `use` or `url` from underlay.toml and unset UNDERLAY_POSTGRES"
         ],
     );
 }

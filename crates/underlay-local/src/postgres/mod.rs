@@ -473,7 +473,8 @@ pub(crate) async fn create_databases(taken: &mut Taken, names: &[String]) -> Res
 fn nothing_works(scope: &Scope<'_>, rungs: &[Rung], reasons: &[String]) -> Error {
     if let ([rung], [reason]) = (rungs, reasons) {
         let message = format!(
-            "postgres: {rung} is what the settings ask for, and it cannot be used: {reason}"
+            "postgres: {rung} is what the settings ask for, and it cannot be used: {reason}; mend that, or \
+             let another way be found: remove `use` or `url` from underlay.toml and unset UNDERLAY_POSTGRES"
         );
         return Error::new(ErrorKind::NoPostgres, message);
     }

@@ -136,7 +136,8 @@ fn a_server_that_refuses() {
         error,
         format!(
             "postgres: url is what the settings ask for, and it cannot be used: {address} as somebody (given by \
-             UNDERLAY_POSTGRES) refuses: connection refused"
+             UNDERLAY_POSTGRES) refuses: connection refused; mend that, or let another way be found: remove `use` or \
+             `url` from underlay.toml and unset UNDERLAY_POSTGRES"
         )
     );
 }

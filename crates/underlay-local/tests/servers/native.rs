@@ -380,7 +380,8 @@ fn a_wrong_folder_of_binaries_is_said() {
     assert_eq!(
         error,
         "postgres: native is what the settings ask for, and it cannot be used: UNDERLAY_POSTGRES_BIN (/usr/share) \
-         cannot be used: it has no `postgres`"
+         cannot be used: it has no `postgres`; mend that, or let another way be found: remove `use` or `url` from \
+         underlay.toml and unset UNDERLAY_POSTGRES"
     );
 }
 
