@@ -6,8 +6,12 @@
 
 #[path = "cli/project.rs"]
 mod project;
+#[path = "cli/round_trip.rs"]
+mod round_trip;
+#[path = "cli/state.rs"]
+mod state;
 
-use std::{fs, process::Command};
+use std::fs;
 
 use project::{Outcome, Project, command};
 use serde_json::json;
@@ -38,10 +42,10 @@ fn manifest(name: &str, dependencies: &[&str]) -> String {
 /// A workspace of packages `(name, dependencies, files)`.
 fn workspace(name: &str, root: &str, packages: &[(&str, &[&str], &[(&str, &str)])]) -> Project {
     let project = Project::new(name, &STAND_IN);
-    project.write(
-        "Cargo.toml",
-        &format!("[workspace]\nmembers = ['*']\nresolver = '3'\n{root}"),
-    );
+    let names = packages.iter().map(|(name, ..)| *name);
+    let members: Vec<_> = ["underlay"].into_iter().chain(names).collect();
+    let workspace = format!("[workspace]\nmembers = {members:?}\nresolver = '3'\n{root}");
+    project.write("Cargo.toml", &workspace);
     for (name, dependencies, files) in packages {
         project.write(&format!("{name}/Cargo.toml"), &manifest(name, dependencies));
         for (path, text) in *files {
@@ -49,98 +53,6 @@ fn workspace(name: &str, root: &str, packages: &[(&str, &[&str], &[(&str, &str)]
         }
     }
     project
-}
-
-const REAL: &str = "underlay = { path = '{repository}/crates/underlay', features = ['cron'] }\n\
-                    serde = '1'\nserde_json = '1'\n";
-
-/// What a binary with every kind of declaration says of itself is what is read from its file: under the hardest
-/// release profile, and in a dev build.
-#[test]
-fn the_model_in_the_file_is_the_model_of_the_running_program() {
-    let project = Project::new(
-        "real",
-        &[
-            (
-                "Cargo.toml",
-                "[workspace]\nmembers = ['*']\nresolver = '3'\n[profile.release]\nlto = 'fat'\nstrip = true\n",
-            ),
-            (
-                "shop/Cargo.toml",
-                &format!("{}{REAL}", manifest("shop", &["billing"])),
-            ),
-            (
-                "shop/src/main.rs",
-                include_str!("../fixtures/cli/shop/src/main.rs"),
-            ),
-            (
-                "shop/migrations/0001_orders.up.sql",
-                include_str!("../fixtures/cli/shop/migrations/0001_orders.up.sql"),
-            ),
-            (
-                "billing/Cargo.toml",
-                &format!("{}{REAL}", manifest("billing", &[])),
-            ),
-            (
-                "billing/src/lib.rs",
-                include_str!("../fixtures/cli/billing/lib.rs"),
-            ),
-        ],
-    );
-    let says = |binary: &str| {
-        let outcome = Outcome::of(Command::new(binary));
-        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-        serde_json::from_str::<serde_json::Value>(&outcome.stdout).unwrap()
-    };
-    let built = project.underlay(&["build", "--json"]).json(0);
-    assert_eq!(built["problems"], json!([]));
-    let binary = built["binary"].as_str().unwrap();
-    let file = fs::read_to_string(built["model"].as_str().unwrap()).unwrap();
-    let model: serde_json::Value = serde_json::from_str(&file).unwrap();
-    assert_eq!(model, says(binary));
-    assert_eq!(
-        model,
-        project.underlay(&["model", "--binary", binary]).json(0)
-    );
-    assert_eq!(
-        model["application"],
-        json!({ "name": "shop", "version": "0.3.1" })
-    );
-    let services: Vec<_> = model["services"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| &it["name"])
-        .collect();
-    assert_eq!(services, ["billing", "named", "shop"]);
-    for kind in [
-        "databases",
-        "topics",
-        "subscriptions",
-        "crons",
-        "buckets",
-        "caches",
-        "keyspaces",
-        "secrets",
-        "endpoints",
-        "references",
-    ] {
-        let expected = if kind == "buckets" { 2 } else { 1 };
-        assert_eq!(
-            model[kind].as_array().map(Vec::len),
-            Some(expected),
-            "{kind}: {model:#}"
-        );
-    }
-
-    assert_eq!(project.underlay(&["check", "--json"]).problems(0), []);
-    let path = project.root.join("model.json");
-    let written = project
-        .underlay(&["model", "--json", "-o", path.to_str().unwrap()])
-        .json(0);
-    let dev: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(dev, model);
-    assert_eq!(says(written["binary"].as_str().unwrap()), model);
 }
 
 fn names(model: &serde_json::Value) -> Vec<&str> {
@@ -519,155 +431,6 @@ fn what_is_no_model_is_said() {
         found[0].1.starts_with("could not find `Cargo.toml` in `/`"),
         "{found:?}"
     );
-}
-
-/// Needs no server: nothing that is declared here has one.
-#[test]
-fn what_is_declared_comes_up_and_goes_away() {
-    let main = "underlay::bucket!(\"uploads\");\nfn main() {\n    \
-                print!(\"{}\", std::env::var(\"UNDERLAY_INFRA\").unwrap());\n    std::process::exit(7)\n}\n";
-    let project = workspace(
-        "up",
-        "",
-        &[("shop", &["underlay"], &[("src/main.rs", main)])],
-    );
-    let root = project.root.canonicalize().unwrap();
-    let up = project.underlay(&["up", "--json"]).json(0);
-    let infra = root.join(".underlay/default/infra.json");
-    assert_eq!(up["infra"], json!(infra));
-    assert_eq!(
-        (&up["namespace"], &up["databases"]),
-        (&json!("default"), &json!([]))
-    );
-    assert_eq!(up["stops_with_this_process"], json!(false));
-    let config: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(&infra).unwrap()).unwrap();
-    assert!(
-        config["object_storage"][0]["buckets"]["uploads"].is_object(),
-        "{config:#}"
-    );
-    #[cfg(unix)]
-    assert_eq!(
-        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&infra).unwrap().permissions())
-            & 0o777,
-        0o600
-    );
-
-    let shop = project
-        .target()
-        .join("debug/shop")
-        .with_extension(std::env::consts::EXE_EXTENSION);
-    let exec = project.underlay(&[
-        "exec",
-        "--namespace",
-        "default",
-        "--",
-        shop.to_str().unwrap(),
-    ]);
-    assert_eq!(
-        (exec.code, exec.stdout),
-        (Some(7), infra.to_str().unwrap().to_owned()),
-        "{}",
-        exec.stderr
-    );
-    let missing = project.underlay(&["exec", "no-such-program"]);
-    assert_eq!(missing.code, Some(1));
-    assert!(
-        missing
-            .stderr
-            .contains("error: cannot run no-such-program: No such file or directory"),
-        "{}",
-        missing.stderr
-    );
-
-    let servers = project.underlay(&["ps", "--here", "--json"]).json(0);
-    assert_eq!(servers["servers"], json!([]));
-    let refused = project.underlay(&["reset", "--json"]).problems(2);
-    assert!(
-        refused[0]
-            .1
-            .starts_with("All data of the namespace `default` of "),
-        "{refused:?}"
-    );
-    assert!(refused[0].1.ends_with("to agree, add --yes"), "{refused:?}");
-    assert!(infra.exists());
-    let removed = project.underlay(&["reset", "--yes", "--json"]).json(0);
-    assert!(
-        removed["removed"]
-            .as_array()
-            .unwrap()
-            .contains(&json!(infra)),
-        "{removed:#}"
-    );
-    assert!(!infra.exists());
-    let down = project.underlay(&["down", "--json"]).json(0);
-    assert_eq!(down["removed"], json!([]));
-}
-
-#[test]
-fn namespaces() {
-    let project = workspace("namespaces", "", &[]);
-    let list = |active: &str, names: &[&str]| {
-        let found = project.underlay(&["namespace", "list", "--json"]).json(0);
-        assert_eq!(found, json!({ "active": active, "namespaces": names }));
-    };
-    let refused = |arguments: &[&str], code, part: &str| {
-        let arguments = [&["namespace"], arguments, &["--json"]].concat();
-        let problems = project.underlay(&arguments).problems(code);
-        assert!(
-            problems.len() == 1 && problems[0].1.contains(part),
-            "{problems:?}"
-        );
-    };
-    list("default", &["default"]);
-    refused(&["switch", "pr-1"], 1, "there is no namespace `pr-1`");
-    refused(&["create", "Pr 1"], 1, "`Pr 1` is not a namespace's name");
-    assert_eq!(
-        project
-            .underlay(&["ns", "create", "pr-1", "--json"])
-            .json(0),
-        json!({ "namespace": "pr-1", "created": true })
-    );
-    refused(&["create", "pr-1"], 1, "exists already");
-    list("default", &["default", "pr-1"]);
-    assert_eq!(
-        project.underlay(&["ns", "switch", "pr-1"]).stdout,
-        "switched pr-1\n"
-    );
-    list("pr-1", &["default", "pr-1"]);
-    assert_eq!(
-        project.underlay(&["ns", "list"]).stdout,
-        "  default\n* pr-1\n"
-    );
-    refused(&["delete", "pr-1", "--yes"], 1, "is the active one");
-    project
-        .underlay(&["ns", "switch", "default", "--json"])
-        .json(0);
-    refused(&["delete", "pr-1"], 2, "to agree, add --yes");
-    list("default", &["default", "pr-1"]);
-    project
-        .underlay(&["ns", "delete", "pr-1", "--yes", "--json"])
-        .json(0);
-    list("default", &["default"]);
-}
-
-#[test]
-fn doctor_fails_only_if_something_needed_is_missing() {
-    let project = workspace("doctor", "", &[]);
-    let outcome = project.underlay(&["doctor", "--json"]);
-    let report = outcome.json(outcome.code.unwrap());
-    let checks = report["checks"].as_array().unwrap();
-    for name in ["rustc", "cargo", "docker", "postgres", "port", "disk"] {
-        assert!(
-            checks.iter().any(|it| it["name"] == name),
-            "{name}: {report:#}"
-        );
-    }
-    let has_problem = checks.iter().any(|it| it["status"] == "problem");
-    assert_eq!(outcome.code, Some(i32::from(has_problem)), "{report:#}");
-    let text = project.underlay(&["doctor"]);
-    assert_eq!(text.code, outcome.code);
-    assert!(text.stdout.starts_with("ok       rustc"), "{}", text.stdout);
 }
 
 #[test]
