@@ -22,7 +22,7 @@ fn the_model_in_the_file_is_the_model_of_the_running_program() {
         &[
             (
                 "Cargo.toml",
-                "[workspace]\nmembers = ['*']\nresolver = '3'\n[profile.release]\nlto = 'fat'\nstrip = true\n",
+                "[workspace]\nmembers = ['billing', 'shop']\nresolver = '3'\n[profile.release]\nlto = 'fat'\nstrip = true\n",
             ),
             (
                 "shop/Cargo.toml",
