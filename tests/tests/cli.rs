@@ -2,7 +2,11 @@
 //!
 //! Most of them use a stand-in for the crate `underlay` that only declares (`fixtures/cli/declare.rs`); one uses the
 //! crate itself and compares what is read from the binary with what the running program says.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that cannot go on fails"
+)]
 
 #[path = "cli/project.rs"]
 mod project;
