@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(feature = "postgres")]
 use std::time::Duration;
 
-use tokio::time::Instant;
 use underlay_backends::bucket::Bucket;
 use underlay_backends::cache::Cache;
 use underlay_backends::disk::{BucketOptions, SigningKey, Store, StoreOptions};
@@ -23,6 +23,7 @@ use underlay_model::{InfraConfig, Model, duration};
 use crate::sql;
 
 /// How long connecting to everything may take.
+#[cfg(feature = "postgres")]
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Everything that the statics are bound to, by declared name.
@@ -61,9 +62,14 @@ pub(crate) async fn connect(
     let signing_key = SigningKey::new(rand::random::<[u8; 32]>());
     let databases = async {
         #[cfg(feature = "postgres")]
-        return sql::connect(config, model, Instant::now() + CONNECT_DEADLINE).await;
+        return sql::connect(
+            config,
+            model,
+            tokio::time::Instant::now() + CONNECT_DEADLINE,
+        )
+        .await;
         #[cfg(not(feature = "postgres"))]
-        return Ok(());
+        return Ok::<(), Vec<String>>(());
     };
     let (databases, pubsub, buckets) = tokio::join!(
         databases,

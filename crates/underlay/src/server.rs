@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+#[cfg(feature = "postgres")]
+use std::time::Duration;
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
@@ -32,6 +34,7 @@ use crate::{Error, Result};
 /// The path under which public objects are served.
 pub(crate) const PUBLIC_OBJECTS: &str = "/__underlay/public";
 /// How long a dependency may take to say that it is there.
+#[cfg(feature = "postgres")]
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The handlers of the crons, by name.
@@ -107,7 +110,7 @@ pub(crate) fn router(
             .with_state(Arc::clone(&served))
             .route(
                 "/__underlay/model",
-                get(async |Extension(model): Extension<Arc<Model>>| Json(Arc::clone(&model))),
+                get(async |Extension(model): Extension<Arc<Model>>| Json(Model::clone(&model))),
             )
             .layer(Extension(Arc::new(model.clone())));
         router = router.merge(
@@ -147,31 +150,40 @@ async fn loopback_only(request: Request, next: Next) -> Response {
     }
 }
 
+/// The databases, each with why it cannot be used, if it cannot.
+#[cfg(feature = "postgres")]
+async fn databases(served: &Served) -> Vec<(String, Option<String>)> {
+    let checks = served.pools.iter().map(async |(name, pool)| {
+        let answered =
+            tokio::time::timeout(READY_TIMEOUT, sqlx::query("SELECT 1").execute(pool)).await;
+        let problem = match answered {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(crate::error::chain(&error)),
+            Err(_) => Some(format!("no answer within {READY_TIMEOUT:?}")),
+        };
+        (name.clone(), problem)
+    });
+    futures_util::future::join_all(checks).await
+}
+
+/// Without the feature there are none.
+#[cfg(not(feature = "postgres"))]
+async fn databases(_served: &Served) -> Vec<(String, Option<String>)> {
+    Vec::new()
+}
+
 async fn ready(State(served): State<Arc<Served>>) -> Response {
-    let mut dependencies = Vec::new();
-    let mut all = served.readiness.load(Ordering::Acquire);
-    #[cfg(feature = "postgres")]
-    {
-        let checks = served.pools.iter().map(async |(name, pool)| {
-            let answered =
-                tokio::time::timeout(READY_TIMEOUT, sqlx::query("SELECT 1").execute(pool)).await;
-            let problem = match answered {
-                Ok(Ok(_)) => None,
-                Ok(Err(error)) => Some(crate::error::chain(&error)),
-                Err(_) => Some(format!("no answer within {READY_TIMEOUT:?}")),
-            };
-            (name, problem)
-        });
-        for (name, problem) in futures_util::future::join_all(checks).await {
-            all &= problem.is_none();
-            dependencies.push(match problem {
-                None => json!({ "kind": "database", "name": name, "status": "ok" }),
-                Some(error) => {
-                    json!({ "kind": "database", "name": name, "status": "failing", "error": error })
-                }
-            });
-        }
-    }
+    let databases = databases(&served).await;
+    let all = databases.iter().all(|(_, problem)| problem.is_none());
+    let dependencies: Vec<_> = databases
+        .into_iter()
+        .map(|(name, problem)| match problem {
+            None => json!({ "kind": "database", "name": name, "status": "ok" }),
+            Some(error) => {
+                json!({ "kind": "database", "name": name, "status": "failing", "error": error })
+            }
+        })
+        .collect();
     let stopping = !served.readiness.load(Ordering::Acquire);
     let status = if stopping {
         "stopping"
@@ -180,7 +192,7 @@ async fn ready(State(served): State<Arc<Served>>) -> Response {
     } else {
         "failing"
     };
-    let code = if all {
+    let code = if all && !stopping {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE

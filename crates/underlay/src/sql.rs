@@ -95,6 +95,7 @@ pub(crate) async fn migrate(
 /// # Errors
 ///
 /// Why they could not be applied.
+#[cfg(feature = "local")]
 pub(crate) async fn migrate_fresh(
     database: &Database,
     options: &PgConnectOptions,

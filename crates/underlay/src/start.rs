@@ -1,5 +1,6 @@
 //! From the inventory to an application that serves, in the order of design §6; and back.
 
+#[cfg(feature = "postgres")]
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 //! which here names databases cloned for this test, and memory for everything else. Subscriptions and crons do not
 //! run by themselves: [`drain`] and [`run_cron`] run them, so a test decides when.
 
+#[cfg(feature = "postgres")]
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

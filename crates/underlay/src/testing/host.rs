@@ -1,8 +1,5 @@
 //! What all tests of a process share: the test cluster, provisioned once, and a migrated template per database.
 
-use std::sync::Arc;
-
-use tokio::sync::OnceCell;
 use underlay_model::{InfraConfig, Model};
 
 use crate::Result;
@@ -33,9 +30,12 @@ pub(super) async fn clone(_model: &Model, _entries: &[Entry]) -> Result<(InfraCo
 
 #[cfg(feature = "local")]
 mod shared {
+    use std::sync::Arc;
+
+    use tokio::sync::OnceCell;
     use underlay_local::{Kind, Options, Provisioned};
 
-    use super::{Arc, Entry, InfraConfig, Model, OnceCell, Result, configuration};
+    use super::{Entry, InfraConfig, Model, Result, configuration};
 
     /// The servers that this process's tests use, for as long as it lives.
     struct Host {
