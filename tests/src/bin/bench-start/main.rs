@@ -29,6 +29,9 @@ const BUDGET: Duration = Duration::from_millis(150);
 const WARM_STARTS: usize = 15;
 const COLD_STARTS: usize = 3;
 
+/// Where the shop says whether it is ready.
+const READY: &str = "/__underlay/health/ready";
+
 const BARE: &str = include_str!("../../../baseline/orders.rs");
 
 /// The built programs, and where this bench may write.
@@ -193,9 +196,11 @@ impl Bench {
         checkout: &Path,
         postgres: &str,
     ) -> Result<(Application, Duration), String> {
-        let mut command = self.application(&self.shop, checkout, postgres, 0);
+        let port = free_port()?;
+        let mut command = self.application(&self.shop, checkout, postgres, port);
         let mut shop = Application::start(&mut command)?;
         let (time, _) = shop.wait_for("ready in")?;
+        answered(shop.begin(), port, READY)?;
         Ok((shop, time))
     }
 
@@ -210,7 +215,7 @@ impl Bench {
         for round in 0..=WARM_STARTS {
             let port = free_port()?;
             let mut command = self.application(&self.shop, checkout, postgres, port);
-            let ours_now = start(&mut command, port, "/__underlay/health/ready")?;
+            let ours_now = start(&mut command, port, READY)?;
             let port = free_port()?;
             let mut command = Command::new(&self.bare);
             command
@@ -247,6 +252,8 @@ impl Bench {
             for spread in [&mut first, &mut again] {
                 let (shop, time) = self.start_shop(&checkout, "native")?;
                 shop.stop()?;
+                // The server stops a little later, and a start at once would wait for that.
+                postgres::wait_until_stopped(&checkout.join(".underlay/default/postgres"))?;
                 spread.add(time);
             }
             let server = Native::new(binaries, &self.folder.join(format!("state/bare-{round}")))?;

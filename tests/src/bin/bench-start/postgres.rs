@@ -4,6 +4,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -241,6 +242,19 @@ fn docker_list(arguments: &[&str], checkout: &Path) -> Result<Vec<String>, Strin
             .args(["--filter", &filter]),
     )?;
     Ok(list.lines().map(str::to_owned).collect())
+}
+
+/// Waits until no server uses a data folder any more.
+pub(crate) fn wait_until_stopped(data: &Path) -> Result<(), String> {
+    let lock = data.join("postmaster.pid");
+    let begin = Instant::now();
+    while lock.exists() {
+        if begin.elapsed() > Duration::from_secs(60) {
+            return Err(format!("{} is still there after a minute", lock.display()));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// Waits for the first query that the server answers; returns how long after `begin` that was.
