@@ -43,8 +43,11 @@ fn manifest(name: &str, dependencies: &[&str]) -> String {
     text
 }
 
-/// A workspace of packages `(name, dependencies, files)`.
-fn workspace(name: &str, root: &str, packages: &[(&str, &[&str], &[(&str, &str)])]) -> Project {
+/// A package's name, the members it depends on, and its files with their texts.
+type Package<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
+/// A workspace of packages; `root` is what else its manifest says.
+fn workspace(name: &str, root: &str, packages: &[Package<'_>]) -> Project {
     let project = Project::new(name, &STAND_IN);
     let names = packages.iter().map(|(name, ..)| *name);
     let members: Vec<_> = ["underlay"].into_iter().chain(names).collect();

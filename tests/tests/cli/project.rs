@@ -107,7 +107,7 @@ pub(crate) fn command() -> Command {
             .map(|line| serde_json::from_str::<Value>(line).unwrap());
         messages
             .filter_map(|it| it["executable"].as_str().map(PathBuf::from))
-            .last()
+            .next_back()
             .unwrap()
     });
     let mut command = Command::new(binary);
