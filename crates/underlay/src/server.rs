@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-#[cfg(feature = "postgres")]
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
@@ -16,11 +14,13 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use underlay_backends::ErrorKind as BackendErrorKind;
 use underlay_backends::bucket::{Bucket, GetOptions, PutOptions, SignedMethod};
 use underlay_backends::disk::{SigningKey, verify};
 use underlay_model::model::Access;
@@ -34,7 +34,6 @@ use crate::{Error, Result};
 /// The path under which public objects are served.
 pub(crate) const PUBLIC_OBJECTS: &str = "/__underlay/public";
 /// How long a dependency may take to say that it is there.
-#[cfg(feature = "postgres")]
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The handlers of the crons, by name.
@@ -150,37 +149,59 @@ async fn loopback_only(request: Request, next: Next) -> Response {
     }
 }
 
-/// The databases, each with why it cannot be used, if it cannot.
+/// Something that the application needs: its kind, its declared name, and why it cannot be used, if it cannot.
+type Dependency = (&'static str, String, Option<String>);
+
+/// The text of a failure, or of a check that took too long.
+async fn problem<T, E: std::error::Error>(
+    check: impl Future<Output = Result<T, E>>,
+) -> Option<String> {
+    match tokio::time::timeout(READY_TIMEOUT, check).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(crate::error::chain(&error)),
+        Err(_) => Some(format!("no answer within {READY_TIMEOUT:?}")),
+    }
+}
+
 #[cfg(feature = "postgres")]
-async fn databases(served: &Served) -> Vec<(String, Option<String>)> {
+async fn databases(served: &Served) -> Vec<Dependency> {
     let checks = served.pools.iter().map(async |(name, pool)| {
-        let answered =
-            tokio::time::timeout(READY_TIMEOUT, sqlx::query("SELECT 1").execute(pool)).await;
-        let problem = match answered {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(crate::error::chain(&error)),
-            Err(_) => Some(format!("no answer within {READY_TIMEOUT:?}")),
-        };
-        (name.clone(), problem)
+        let answer = sqlx::query("SELECT 1").execute(pool);
+        ("database", name.clone(), problem(answer).await)
     });
-    futures_util::future::join_all(checks).await
+    join_all(checks).await
 }
 
 /// Without the feature there are none.
 #[cfg(not(feature = "postgres"))]
-async fn databases(_served: &Served) -> Vec<(String, Option<String>)> {
+async fn databases(_served: &Served) -> Vec<Dependency> {
     Vec::new()
 }
 
+async fn buckets(served: &Served) -> Vec<Dependency> {
+    let checks = served.buckets.iter().map(async |(name, bucket)| {
+        // Whether there is such an object does not matter: the store has answered.
+        let answer = async {
+            match bucket.head("__underlay/ready", None).await {
+                Err(error) if error.kind() != BackendErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+        };
+        ("bucket", name.clone(), problem(answer).await)
+    });
+    join_all(checks).await
+}
+
 async fn ready(State(served): State<Arc<Served>>) -> Response {
-    let databases = databases(&served).await;
-    let all = databases.iter().all(|(_, problem)| problem.is_none());
-    let dependencies: Vec<_> = databases
+    let (databases, buckets) = tokio::join!(databases(&served), buckets(&served));
+    let dependencies: Vec<Dependency> = databases.into_iter().chain(buckets).collect();
+    let all = dependencies.iter().all(|(_, _, problem)| problem.is_none());
+    let dependencies: Vec<_> = dependencies
         .into_iter()
-        .map(|(name, problem)| match problem {
-            None => json!({ "kind": "database", "name": name, "status": "ok" }),
+        .map(|(kind, name, problem)| match problem {
+            None => json!({ "kind": kind, "name": name, "status": "ok" }),
             Some(error) => {
-                json!({ "kind": "database", "name": name, "status": "failing", "error": error })
+                json!({ "kind": kind, "name": name, "status": "failing", "error": error })
             }
         })
         .collect();
@@ -282,7 +303,7 @@ async fn signed_upload(
         .map(str::to_owned);
     let stream = body.into_data_stream().map_err(|error| {
         underlay_backends::Error::new(
-            underlay_backends::ErrorKind::Other,
+            BackendErrorKind::Other,
             "http",
             "upload",
             "the body of an upload failed midway",
