@@ -29,6 +29,10 @@ use underlay_model::{
 /// The number of the account `nobody` and its group, on Debian and its kin.
 const NOBODY: u32 = 65534;
 
+/// What a refusal ends with when the rung was pinned.
+pub(crate) const WAY_OUT: &str = "; mend that, or let another way be found: remove `use` or `url` from underlay.toml \
+                                  and unset UNDERLAY_POSTGRES";
+
 /// A checkout in the temporary folder; removed at the end.
 pub(crate) struct Folder {
     pub(crate) checkout: Checkout,

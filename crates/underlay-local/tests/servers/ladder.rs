@@ -7,7 +7,7 @@ use std::{
 
 use libtest_mimic::Trial;
 
-use crate::application::{Folder, Start};
+use crate::application::{Folder, Start, WAY_OUT};
 
 pub(crate) fn trials() -> Vec<Trial> {
     crate::suite(
@@ -107,7 +107,7 @@ fn a_socket_without_permission_is_said() {
         .refusal();
     let expected = format!(
         "Docker's socket {} is closed to this user (join the group docker: sudo usermod -aG docker $USER, then log in \
-         again)",
+         again){WAY_OUT}",
         socket.display()
     );
     assert!(error.ends_with(&expected), "{error}");
@@ -136,8 +136,7 @@ fn a_server_that_refuses() {
         error,
         format!(
             "postgres: url is what the settings ask for, and it cannot be used: {address} as somebody (given by \
-             UNDERLAY_POSTGRES) refuses: connection refused; mend that, or let another way be found: remove `use` or \
-             `url` from underlay.toml and unset UNDERLAY_POSTGRES"
+             UNDERLAY_POSTGRES) refuses: connection refused{WAY_OUT}"
         )
     );
 }

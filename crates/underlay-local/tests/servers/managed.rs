@@ -14,7 +14,7 @@ use std::{
 use libtest_mimic::Trial;
 
 use crate::{
-    application::{Folder, Start, output},
+    application::{Folder, Start, WAY_OUT, output},
     native,
 };
 
@@ -288,7 +288,9 @@ fn no_network_is_said() {
     drop(listener);
     let error = start(&folder, &address).refusal();
     assert!(
-        error.ends_with("; is there a network? a mirror can be given with UNDERLAY_POSTGRES_URL"),
+        error.ends_with(&format!(
+            "; is there a network? a mirror can be given with UNDERLAY_POSTGRES_URL{WAY_OUT}"
+        )),
         "{error}"
     );
     assert!(!error.contains("hidden"), "{error}");
@@ -305,8 +307,9 @@ fn without_curl_it_is_said() {
         .with("PATH", empty.to_str().unwrap())
         .refusal();
     assert!(
-        error.ends_with(
-            "`curl` is not installed, and it is needed to download PostgreSQL; install curl"
+        error.ends_with(&format!(
+            "`curl` is not installed, and it is needed to download PostgreSQL; install curl{WAY_OUT}"
+        )
         ),
         "{error}"
     );

@@ -8,7 +8,7 @@ use std::{
 
 use libtest_mimic::Trial;
 
-use crate::application::{Folder, Up, eventually, output};
+use crate::application::{Folder, Up, WAY_OUT, eventually, output};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let absent = installed()
@@ -379,9 +379,10 @@ fn a_wrong_folder_of_binaries_is_said() {
         .refusal();
     assert_eq!(
         error,
-        "postgres: native is what the settings ask for, and it cannot be used: UNDERLAY_POSTGRES_BIN (/usr/share) \
-         cannot be used: it has no `postgres`; mend that, or let another way be found: remove `use` or `url` from \
-         underlay.toml and unset UNDERLAY_POSTGRES"
+        format!(
+            "postgres: native is what the settings ask for, and it cannot be used: UNDERLAY_POSTGRES_BIN (/usr/share) \
+             cannot be used: it has no `postgres`{WAY_OUT}"
+        )
     );
 }
 
