@@ -16,6 +16,10 @@ pub(super) const SLEEPING_TESTS: &[Exception] = &[
         "waits for a server of the bench's to answer, as a bare program would, under a deadline",
     ),
     (
+        "tests/src/bin/bench-start/postgres.rs",
+        "waits for a bare server to end or to answer, under a deadline",
+    ),
+    (
         "tests/src/bench/application.rs",
         "polls a process and its port, which is how the bench measures from outside, under a deadline",
     ),
