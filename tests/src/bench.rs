@@ -32,21 +32,30 @@ pub fn repository() -> &'static Path {
         .expect("tests/ lies in the root of the repository")
 }
 
-/// The folder of one bench, under the target folder that the bench itself was built in, so that it is private to this
-/// checkout and `cargo clean` removes it.
+/// The target folder that the bench itself was built in. What it needs in release is built there too, so that cargo
+/// reuses what it has.
 ///
 /// # Errors
 ///
-/// When it cannot be made.
-pub fn folder(bench: &str) -> Result<PathBuf, String> {
+/// When the bench does not lie in one.
+pub fn target() -> Result<PathBuf, String> {
     let binary = env::current_exe().map_err(|error| format!("where is this program? {error}"))?;
     let target = binary
         .ancestors()
         .nth(2)
         .ok_or("this bench does not lie in a target folder; run `cargo xtask bench`")?;
-    let folder = target.join("bench").join(bench);
+    fs::canonicalize(target).map_err(|error| file_error("find", target, &error))
+}
+
+/// The folder of one bench, under [`target`], so that it is private to this checkout and `cargo clean` removes it.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn folder(bench: &str) -> Result<PathBuf, String> {
+    let folder = target()?.join("bench").join(bench);
     fs::create_dir_all(&folder).map_err(|error| file_error("create", &folder, &error))?;
-    fs::canonicalize(&folder).map_err(|error| file_error("find", &folder, &error))
+    Ok(folder)
 }
 
 /// Removes a folder with all that is in it, if it exists.

@@ -19,8 +19,8 @@ use std::{
 };
 
 use underlay_tests::bench::{
-    Application, Package, Spread, Table, bytes, cargo, count, file_error, finish, folder, measure,
-    milliseconds, output, ratio, remove, repository, run, write,
+    self, Application, Package, Spread, Table, bytes, cargo, count, file_error, finish, folder,
+    measure, milliseconds, output, ratio, remove, repository, run, write,
 };
 
 /// How many declarations; the first is what everything else is compared with.
@@ -30,7 +30,7 @@ const WORSE: f64 = 1.5;
 /// What a measurement of a build may be off by, and one of a running program.
 const BUILD_NOISE: Duration = Duration::from_millis(150);
 const RUN_NOISE: Duration = Duration::from_millis(3);
-const BUILDS: usize = 3;
+const BUILDS: usize = 2;
 const STARTS: usize = 7;
 
 const BARE: &str = include_str!("../../../baseline/declarations.rs");
@@ -66,7 +66,7 @@ fn compare() -> Result<Vec<String>, String> {
     let folder = folder("declarations")?;
     let target = folder.join("target");
     println!("building cargo-underlay, and the dependencies of both applications");
-    let reader = reader(&folder)?;
+    let reader = reader()?;
     let mut ours = BTreeMap::new();
     let mut bare = BTreeMap::new();
     for size in SIZES {
@@ -75,19 +75,22 @@ fn compare() -> Result<Vec<String>, String> {
         let root = folder.join(format!("underlay-{size}"));
         let name = format!("declares-{size}");
         let package = package(&root, &name, modules)?;
-        ours.insert(size, figures(&package, &target, &name, Some(&reader))?);
+        ours.insert(
+            size,
+            figures(&package, &target, &name, size, Some(&reader))?,
+        );
         let root = folder.join(format!("bare-{size}"));
         let name = format!("lists-{size}");
         let package = package_bare(&root, &name, modules)?;
-        bare.insert(size, figures(&package, &target, &name, None)?);
+        bare.insert(size, figures(&package, &target, &name, size, None)?);
     }
     print(&ours, &bare);
     Ok(exceeded(&ours))
 }
 
 /// `cargo underlay`, as users have it: a release build.
-fn reader(folder: &Path) -> Result<PathBuf, String> {
-    let target = folder.join("target-cargo-underlay");
+fn reader() -> Result<PathBuf, String> {
+    let target = bench::target()?;
     let arguments = ["build", "--release", "--package", "cargo-underlay"];
     run(&mut cargo(repository(), &target, &arguments))?;
     Ok(target.join("release/cargo-underlay"))
@@ -125,6 +128,7 @@ fn figures(
     package: &Package,
     target: &Path,
     name: &str,
+    size: usize,
     reader: Option<&Path>,
 ) -> Result<Figures, String> {
     let compile = |what: &str| {
@@ -133,7 +137,10 @@ fn figures(
             command.env("CARGO_INCREMENTAL", "0");
             command
         };
-        run(&mut build())?;
+        if size == 0 {
+            // The dependencies, which all sizes share.
+            run(&mut build())?;
+        }
         let mut cpu = Spread::default();
         for _ in 0..BUILDS {
             touch(&package.folder.join("src/main.rs"))?;

@@ -19,7 +19,7 @@ use std::{
 
 use underlay_tests::bench::{
     Application, Package, Spread, Table, answered, cargo, finish, folder, free_port, milliseconds,
-    remove, repository, run, write,
+    remove, repository, run, target, write,
 };
 
 use self::postgres::{Container, Native, first_query};
@@ -146,7 +146,7 @@ impl Bench {
     fn build() -> Result<Self, String> {
         println!("building the shop, hello and the bare program in release");
         let folder = folder("start")?;
-        let target = folder.join("target");
+        let target = target()?;
         let arguments = [
             "build",
             "--release",
