@@ -28,6 +28,7 @@ use crate::{Error, ErrorKind, Result};
 ///     let object = UPLOADS.upload_with("avatar.png", avatar, Upload { content_type: Some("image/png".into()), ..Upload::default() }).await?;
 ///     Ok(object.size)
 /// }
+/// # fn main() {}
 /// ```
 pub struct Bucket {
     name: &'static str,

@@ -23,6 +23,7 @@ use crate::{Error, Result};
 /// async fn count() -> underlay::Result<i64> {
 ///     Ok(sqlx::query_scalar("SELECT count(*) FROM pg_roles").fetch_one(&*USERS).await?)
 /// }
+/// # fn main() {}
 /// ```
 pub struct Database {
     name: &'static str,

@@ -175,6 +175,7 @@ impl<T: Message, P> TopicRef<T, P> {
 ///     INVOICES.download("2026/1.txt").await?;
 ///     Ok(())
 /// }
+/// # fn main() {}
 /// ```
 pub struct BucketRef<P> {
     target: fn() -> &'static Bucket,

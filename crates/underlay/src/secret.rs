@@ -19,6 +19,7 @@ use crate::{Error, ErrorKind, Result};
 /// fn authorization() -> underlay::Result<String> {
 ///     Ok(format!("Bearer {}", STRIPE_KEY().expose()?))
 /// }
+/// # fn main() {}
 /// ```
 pub type Secret<T = String> = fn() -> SecretValue<T>;
 

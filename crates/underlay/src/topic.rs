@@ -76,6 +76,7 @@ attribute_values!(String bool i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usiz
 ///     ORDER_PLACED.publish(&OrderPlaced { order_id }).await?;
 ///     Ok(())
 /// }
+/// # fn main() {}
 /// ```
 pub struct Topic<T> {
     name: &'static str,
