@@ -260,6 +260,9 @@ fn sql_server(server: &Server, names: &BTreeMap<String, String>) -> SqlServer {
             username: server.user.clone(),
             password: SecretText(server.password.clone()),
             client_cert: None,
+            acquire_timeout: None,
+            statement_timeout: None,
+            migrator: None,
         };
         (declared.clone(), database)
     };
@@ -269,6 +272,8 @@ fn sql_server(server: &Server, names: &BTreeMap<String, String>) -> SqlServer {
             disabled: true,
             ..TlsConfig::default()
         })),
+        read_replica: None,
+        pooled: false,
         databases: names.iter().map(database).collect(),
     }
 }

@@ -205,6 +205,35 @@ fn what_is_not_json_has_its_place() {
 }
 
 #[test]
+fn what_a_pooler_and_timeouts_may_say() {
+    wrong(
+        r#"{
+          "sql_servers": [{
+            "host": "pooler",
+            "pooled": true,
+            "read_replica": { "host": "postgres://replica" },
+            "databases": {
+              "orders": {
+                "username": "u", "password": "p", "acquire_timeout": "0s", "statement_timeout": "30s",
+                "migrator": { "host": "", "username": "", "password": "p", "role": "m" }
+              }
+            }
+          }]
+        }"#,
+        &[
+            "sql_servers[0].databases.orders.migrator.role: unknown field; known are `host`, `username`, `password`, \
+             `client_cert`",
+            "sql_servers[0].read_replica.host: must be `host` or `host:port`, not a URL",
+            "sql_servers[0].databases.orders.acquire_timeout: must be more than 0",
+            "sql_servers[0].databases.orders.statement_timeout: does not reach the server through a pooler; set it for \
+             the role: ALTER ROLE … SET statement_timeout = …",
+            "sql_servers[0].databases.orders.migrator.username: must not be empty",
+            "sql_servers[0].databases.orders.migrator.host: must not be empty",
+        ],
+    );
+}
+
+#[test]
 fn all_problems_at_once() {
     wrong(
         r#"{
@@ -567,6 +596,11 @@ fn full(
         sql_servers: vec![SqlServer {
             host: text(),
             tls_config: Some(tls()),
+            read_replica: Some(SqlReplica {
+                host: text(),
+                tls_config: Some(tls()),
+            }),
+            pooled: false,
             databases: map(
                 "orders",
                 SqlDatabase {
@@ -576,6 +610,14 @@ fn full(
                     username: text(),
                     password: secret(),
                     client_cert: Some(cert()),
+                    acquire_timeout: Some("3s".to_owned()),
+                    statement_timeout: Some("1m".to_owned()),
+                    migrator: Some(SqlMigrator {
+                        host: Some(text()),
+                        username: text(),
+                        password: secret(),
+                        client_cert: Some(cert()),
+                    }),
                 },
             ),
         }],

@@ -81,12 +81,41 @@ fn servers(config: &InfraConfig, reader: &mut Reader<'_>) {
     for (i, server) in config.sql_servers.iter().enumerate() {
         let at = format!("sql_servers[{i}]");
         host(&server.host, &format!("{at}.host"), reader);
+        if let Some(replica) = &server.read_replica {
+            host(&replica.host, &format!("{at}.read_replica.host"), reader);
+        }
         for (name, database) in &server.databases {
             let at = field_path(&format!("{at}.databases"), name);
             placed.add(name, &at, reader);
             not_empty(&database.username, &format!("{at}.username"), reader);
             if let Some(name) = &database.name {
                 not_empty(name, &format!("{at}.name"), reader);
+            }
+            timeout(
+                database.acquire_timeout.as_deref(),
+                &format!("{at}.acquire_timeout"),
+                reader,
+            );
+            let statement_timeout = format!("{at}.statement_timeout");
+            timeout(
+                database.statement_timeout.as_deref(),
+                &statement_timeout,
+                reader,
+            );
+            if server.pooled && database.statement_timeout.is_some() {
+                reader.report(
+                    statement_timeout,
+                    "does not reach the server through a pooler; set it for the role: \
+                     ALTER ROLE … SET statement_timeout = …"
+                        .to_owned(),
+                );
+            }
+            if let Some(migrator) = &database.migrator {
+                let at = format!("{at}.migrator");
+                not_empty(&migrator.username, &format!("{at}.username"), reader);
+                if let Some(text) = &migrator.host {
+                    host(text, &format!("{at}.host"), reader);
+                }
             }
             pool(
                 database.min_connections,
@@ -317,6 +346,17 @@ fn host(text: &str, at: &str, reader: &mut Reader<'_>) {
             "must have a port from 1 to 65535 after its `:`".to_owned(),
         );
     }
+}
+
+/// A time that somebody waits at most: at least a millisecond.
+fn timeout(text: Option<&str>, at: &str, reader: &mut Reader<'_>) {
+    let problem = match text.map(crate::duration::parse) {
+        None => return,
+        Some(Ok(duration)) if duration.is_zero() => "must be more than 0".to_owned(),
+        Some(Ok(_)) => return,
+        Some(Err(problem)) => problem,
+    };
+    reader.report(at.to_owned(), problem);
 }
 
 fn pool(min: Option<u32>, max: Option<u32>, at: &str, reader: &mut Reader<'_>) {

@@ -25,7 +25,9 @@ pub use self::pubsub::{
 };
 pub use self::read::ConfigProblem;
 use self::read::{Read, Reader, readable};
-pub use self::servers::{ClientCert, Redis, RedisAuth, SqlDatabase, SqlServer, TlsConfig};
+pub use self::servers::{
+    ClientCert, Redis, RedisAuth, SqlDatabase, SqlMigrator, SqlReplica, SqlServer, TlsConfig,
+};
 
 /// Where everything is that one deployment uses.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

@@ -17,9 +17,32 @@ pub struct SqlServer {
     /// TLS. Absent: on, with the system's certificates, as in Encore; the provisioner writes `disabled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_config: Option<TlsConfig>,
+    /// A copy of this server that only reads; absent: reads go to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_replica: Option<SqlReplica>,
+    /// `true`: the address is that of a pooler which hands a connection over after each transaction, such as PgBouncer or
+    /// Neon's `-pooler` host. Statements are then not prepared on the server. Default `false`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pooled: bool,
     /// The databases, by declared name.
     #[serde(default)]
     pub databases: BTreeMap<String, SqlDatabase>,
+}
+
+/// A copy of a database server that only reads, with the same databases and roles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SqlReplica {
+    /// As that of the server.
+    pub host: String,
+    /// TLS. Absent: as for the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_config: Option<TlsConfig>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A database on a server, and who uses it.
@@ -37,6 +60,32 @@ pub struct SqlDatabase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_connections: Option<u32>,
     /// The role that the service uses.
+    pub username: String,
+    /// Its password.
+    pub password: SecretText,
+    /// A client certificate, when the server wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<ClientCert>,
+    /// How long a caller waits for a free connection, such as `10s`. Default 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acquire_timeout: Option<String>,
+    /// After how long the server cancels a statement, such as `30s`; absent: as the server has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement_timeout: Option<String>,
+    /// The role that applies migrations and owns what they create; absent: the service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrator: Option<SqlMigrator>,
+}
+
+/// The role that applies the migrations of a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SqlMigrator {
+    /// Another address of the same server, without a pooler before it; absent: the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The role.
     pub username: String,
     /// Its password.
     pub password: SecretText,
@@ -122,8 +171,20 @@ pub enum RedisAuth {
     },
 }
 
-readable!(struct SqlServer { host, tls_config, databases });
-readable!(struct SqlDatabase { name, max_connections, min_connections, username, password, client_cert });
+readable!(struct SqlServer { host, tls_config, read_replica, pooled or false, databases });
+readable!(struct SqlReplica { host, tls_config });
+readable!(struct SqlDatabase {
+    name,
+    max_connections,
+    min_connections,
+    username,
+    password,
+    client_cert,
+    acquire_timeout,
+    statement_timeout,
+    migrator,
+});
+readable!(struct SqlMigrator { host, username, password, client_cert });
 readable!(struct TlsConfig {
     disabled,
     ca,
