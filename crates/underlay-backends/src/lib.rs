@@ -23,5 +23,7 @@ pub mod conformance;
 pub mod disk;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 
 pub use error::{Error, ErrorKind, Result};

@@ -4,6 +4,9 @@
 
 use std::collections::BTreeMap;
 
+/// A file in a migrations folder that is no migration: example data for development.
+pub const SEED_FILE: &str = "seed.sql";
+
 /// The name of a migration file, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileName {
@@ -27,7 +30,7 @@ pub enum Direction {
 }
 
 /// Takes the name of a file in a migrations folder apart; `None` if it is not a migration: it does not end with
-/// `.sql`, or is hidden.
+/// `.sql`, is hidden, or is [`SEED_FILE`].
 ///
 /// # Errors
 ///
@@ -45,7 +48,7 @@ pub enum Direction {
 /// ```
 pub fn parse_file_name(name: &str) -> Result<Option<FileName>, String> {
     let is_sql = name.len() >= 4 && name.to_ascii_lowercase().ends_with(".sql");
-    if !is_sql || name.starts_with('.') {
+    if !is_sql || name.starts_with('.') || name == SEED_FILE {
         return Ok(None);
     }
     let rule = "a migration is named `{number}_{description}.up.sql`";
@@ -203,6 +206,7 @@ mod tests {
         }
         for name in [
             "README.md",
+            "seed.sql",
             "seed.sql.bak",
             ".0001_init.up.sql",
             "sql",
