@@ -13,6 +13,7 @@
 //! | `secrets.local.toml` | the values of secrets, mode 600 |
 //! | `<namespace>/postgres.json`, `postgres-test.json` | how the last server was got and is reached, with its password, mode 600 |
 //! | `<namespace>/postgres.password`, `postgres-test.password` | the password of its containers, mode 600 |
+//! | `<namespace>/postgres-url.password` | what the passwords of our roles on a server of the user's come from, mode 600 |
 //! | `<namespace>/postgres/` | the native server's cluster |
 //! | `<namespace>/postgres.log`, `postgres-test.log` | the log of the native server's last start |
 //! | `<namespace>/postgres.lock`, `postgres-test.lock` | held by the process that is just starting a native server |
@@ -51,7 +52,7 @@ pub use doctor::{Check, Report, Status, doctor};
 pub use error::{Error, ErrorKind, Errors};
 pub use manage::{Processes, Removed, ServerStatus, delete_namespace, down, ps, reset};
 pub use port::first_free_port;
-pub use postgres::{PostgresUsed, Rung, TestCluster, install_postgres};
+pub use postgres::{PostgresUsed, Rung, TestCluster, install_postgres, recreate_databases};
 pub use provision::{Admin, Kind, Options, Phase, Provisioned, provision};
 pub use report::{Event, Reporter, Silent};
 pub use secrets::SECRETS_FILE;

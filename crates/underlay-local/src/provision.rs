@@ -12,7 +12,7 @@ use underlay_model::{
     InfraConfig, Model,
     infra::{
         BucketAddress, Cloud, Cron, EnvType, MemorySubscription, MemoryTopic, Metadata,
-        ObjectStorage, PubSub, Redis, SecretText, SqlDatabase, SqlServer, TlsConfig,
+        ObjectStorage, PubSub, Redis, SecretText, SqlDatabase, SqlMigrator, SqlServer, TlsConfig,
     },
 };
 
@@ -20,7 +20,7 @@ use crate::{
     checkout::Checkout,
     error::{Error, Errors},
     manage, namespace,
-    postgres::{self, PostgresUsed, Scope, Server},
+    postgres::{self, Access, PostgresUsed, Role, Scope, Server},
     report::Reporter,
     secrets,
     settings::Settings,
@@ -94,6 +94,9 @@ pub struct Provisioned {
     /// What took how long.
     pub phases: Vec<Phase>,
     pub(crate) checkout_id: String,
+    /// The databases' names on the server, by declared name.
+    pub(crate) databases: BTreeMap<String, String>,
+    pub(crate) access: Access,
     /// Says to `cargo underlay reset` and its like that somebody uses the namespace.
     _use: fs::File,
     #[cfg(unix)]
@@ -189,6 +192,8 @@ pub async fn provision(
         missing_secrets: secrets.missing,
         phases,
         checkout_id: checkout.id.clone(),
+        databases: BTreeMap::new(),
+        access: Access::default(),
         _use: used,
         #[cfg(unix)]
         _guard: None,
@@ -221,10 +226,11 @@ async fn add_postgres(
 
     let begin = Instant::now();
     let names = postgres::database_names(model, scope, &taken.server)?;
-    if scope.kind == Kind::Run {
-        let on_server: Vec<String> = names.values().cloned().collect();
-        postgres::create_databases(&mut taken, &on_server).await?;
-    }
+    let on_server: Vec<String> = match scope.kind {
+        Kind::Run => names.values().cloned().collect(),
+        Kind::Test => Vec::new(),
+    };
+    let access = postgres::provide_databases(scope, &mut taken, &on_server).await?;
     // Nobody waits for the goodbye: the server notices the end of the connection all the same.
     let _ = taken.connection.close().await;
     provisioned.phases.push(Phase {
@@ -235,7 +241,9 @@ async fn add_postgres(
     provisioned
         .config
         .sql_servers
-        .push(sql_server(&taken.server, &names));
+        .push(sql_server(&taken.server, &names, &access));
+    provisioned.databases = names;
+    provisioned.access = access;
     provisioned.admin = Some(Admin {
         host: taken.server.address.host(),
         user: taken.server.user.clone(),
@@ -251,18 +259,31 @@ async fn add_postgres(
     Ok(())
 }
 
-fn sql_server(server: &Server, names: &BTreeMap<String, String>) -> SqlServer {
+fn sql_server(server: &Server, names: &BTreeMap<String, String>, access: &Access) -> SqlServer {
     let database = |(declared, name): (&String, &String)| {
+        let roles = access.roles_of(name);
+        let service = roles.map_or_else(
+            || Role {
+                name: server.user.clone(),
+                password: SecretText(server.password.clone()),
+            },
+            |it| it.service.clone(),
+        );
         let database = SqlDatabase {
             name: (declared != name).then(|| name.clone()),
             max_connections: None,
             min_connections: None,
-            username: server.user.clone(),
-            password: SecretText(server.password.clone()),
+            username: service.name,
+            password: service.password,
             client_cert: None,
             acquire_timeout: None,
             statement_timeout: None,
-            migrator: None,
+            migrator: roles.map(|it| SqlMigrator {
+                host: None,
+                username: it.migrator.name.clone(),
+                password: it.migrator.password.clone(),
+                client_cert: None,
+            }),
         };
         (declared.clone(), database)
     };

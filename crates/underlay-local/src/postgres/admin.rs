@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sqlx::{
-    AssertSqlSafe, Connection, Executor,
+    AssertSqlSafe, ConnectOptions, Connection, Executor,
     postgres::{PgConnectOptions, PgConnection, PgSslMode},
 };
 
@@ -53,30 +53,46 @@ pub(crate) async fn connect(
 pub(crate) struct Problem {
     pub(crate) text: String,
     pub(crate) may_be_starting: bool,
+    /// Whether the login is through, and only this database is closed to the role.
+    pub(crate) is_denied: bool,
 }
 
 /// Connects with one attempt.
 pub(crate) async fn connect_once(options: &PgConnectOptions) -> Result<PgConnection, Problem> {
-    match tokio::time::timeout(ATTEMPT, PgConnection::connect_with(options)).await {
+    // Statements with passwords in them must not come into a log.
+    let options = options.clone().disable_statement_logging();
+    match tokio::time::timeout(ATTEMPT, PgConnection::connect_with(&options)).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(Problem {
             text: text_of(&error),
             may_be_starting: may_be_starting(&error),
+            is_denied: is_denied(&error),
         }),
         Err(_) => Err(Problem {
             text: "the server does not answer".to_owned(),
             may_be_starting: true,
+            is_denied: false,
         }),
     }
 }
 
 fn may_be_starting(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
-        // cannot_connect_now
-        sqlx::Error::Database(error) => error.code().as_deref() == Some("57P03"),
-        _ => false,
-    }
+    // cannot_connect_now
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) || has_code(error, &["57P03"])
+}
+
+/// Whether the server says that the role may not do this: insufficient_privilege.
+pub(crate) fn is_denied(error: &sqlx::Error) -> bool {
+    has_code(error, &["42501"])
+}
+
+/// Whether another session was faster with a database: duplicate_database, or unique_violation in the catalog.
+pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
+    has_code(error, &["42P04", "23505"])
+}
+
+fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|it| codes.contains(&&*it)))
 }
 
 /// The text of an error without sqlx's own preface.
@@ -125,9 +141,7 @@ pub(crate) async fn create_databases(
         let sql = format!("CREATE DATABASE {}{template}", quoted(name));
         match connection.execute(AssertSqlSafe(sql)).await {
             Ok(_) => {}
-            // Another process was faster: duplicate_database, or unique_violation in the catalog.
-            Err(sqlx::Error::Database(error))
-                if matches!(error.code().as_deref(), Some("42P04" | "23505")) => {}
+            Err(error) if is_duplicate(&error) => {}
             Err(error) => return Err(problem(format!("create the database `{name}`"), &error)),
         }
     }

@@ -4,6 +4,7 @@
 mod account;
 mod admin;
 mod binaries;
+mod databases;
 mod docker;
 mod image;
 mod managed;
@@ -15,16 +16,17 @@ mod native;
 #[cfg(unix)]
 mod place;
 mod record;
+mod roles;
 #[cfg(unix)]
 mod supervisor;
 mod test_cluster;
 mod url;
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use underlay_model::{Model, infra::TlsConfig};
+use underlay_model::infra::TlsConfig;
 
 #[cfg(not(unix))]
 pub(crate) use self::native::{data_folders, running_natives, stop_natives};
@@ -33,7 +35,13 @@ pub(crate) use self::place::{data_folders, running_natives, stop_natives};
 use self::record::Record;
 #[cfg(unix)]
 pub(crate) use self::supervisor::Guard;
-pub use self::{managed::install_postgres, test_cluster::TestCluster};
+pub use self::{
+    databases::recreate_databases, managed::install_postgres, test_cluster::TestCluster,
+};
+pub(crate) use self::{
+    databases::{Access, names as database_names, provide as provide_databases},
+    roles::Role,
+};
 use crate::{
     Kind,
     checkout::Checkout,
@@ -428,45 +436,6 @@ fn first_problem(text: &str) -> String {
         .find_map(|it| Some(line.find(it)? + it.len()))
         .unwrap_or_default();
     line[start..].trim().to_owned()
-}
-
-/// The names that the declared databases have on the server.
-///
-/// On a server of ours, which is one namespace's alone, they are the declared names. A server of the user's is shared
-/// by all namespaces, so each but the default one is appended.
-pub(crate) fn database_names(
-    model: &Model,
-    scope: &Scope<'_>,
-    server: &Server,
-) -> Result<BTreeMap<String, String>, Error> {
-    let is_shared =
-        server.rung == Rung::Url && scope.namespace != crate::namespace::DEFAULT_NAMESPACE;
-    let mut names = BTreeMap::new();
-    for database in &model.databases {
-        let name = if is_shared {
-            format!("{}-{}", database.name, scope.namespace)
-        } else {
-            database.name.clone()
-        };
-        if name.len() > 63 {
-            let message = format!(
-                "{}: the database `{}` of namespace `{}` would be named `{name}`, and PostgreSQL cuts names at 63 bytes; \
-                 use a shorter namespace",
-                database.source, database.name, scope.namespace
-            );
-            return Err(Error::new(ErrorKind::Namespace, message));
-        }
-        names.insert(database.name.clone(), name);
-    }
-    Ok(names)
-}
-
-/// Creates the databases that are missing on a server.
-pub(crate) async fn create_databases(taken: &mut Taken, names: &[String]) -> Result<(), Error> {
-    // Nobody can be connected to `template0`, so a copy of it never has to wait. On a server of the user's the other
-    // template may hold what every database there shall have.
-    let template = (taken.server.rung != Rung::Url).then_some("template0");
-    admin::create_databases(&mut taken.connection, names, template).await
 }
 
 /// The one error that says everything that was tried, and the ways out.

@@ -107,6 +107,7 @@ async fn start_or_join(
                 .await
                 {
                     Ok(connection) => {
+                        check_running(scope, place, &connection)?;
                         let detail = running_detail(place, candidates);
                         return Ok((server(rung, address, detail, guard), connection));
                     }
@@ -140,8 +141,9 @@ async fn start_or_join(
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    place::remove_leftovers(scope.reporter).await?;
     remove_what_a_crash_left(scope, place).await?;
-    let binaries = prepare_data(scope, place, candidates).await?;
+    let binaries = prepare_data(scope, place, rung, candidates).await?;
     let (server_guard, connection) = match start(scope, place, &binaries, &options).await {
         Ok(started) => started,
         // A test cluster does without fsync, so a crash of the machine may have spoilt it; it holds nothing of value.
@@ -213,6 +215,7 @@ async fn remove_what_a_crash_left(scope: &Scope<'_>, place: &Place) -> Result<()
 async fn prepare_data(
     scope: &Scope<'_>,
     place: &Place,
+    rung: Rung,
     candidates: &[Binaries],
 ) -> Result<Binaries, Refusal> {
     let Some(newest) = candidates.first() else {
@@ -241,9 +244,14 @@ async fn prepare_data(
         initialize(scope, place, newest).await?;
         return Ok(newest.clone());
     }
+    let mend = if scope.settings.version.is_some() || rung == Rung::Managed {
+        set_version(major)
+    } else {
+        format!("install PostgreSQL {major}")
+    };
     Err(native(format!(
         "the data of namespace `{}` in {} was created by PostgreSQL {major}, and here is only PostgreSQL {} ({}); \
-         install PostgreSQL {major}, or start afresh: cargo underlay reset",
+         {mend}, or start afresh: cargo underlay reset",
         scope.namespace,
         place.data.display(),
         newest.version,
@@ -252,9 +260,30 @@ async fn prepare_data(
     .into())
 }
 
+fn set_version(major: u32) -> String {
+    format!("set `version = \"{major}\"` under [postgres] in underlay.toml")
+}
+
+/// That a running server has the major version that the settings ask for.
+fn check_running(scope: &Scope<'_>, place: &Place, connection: &PgConnection) -> Result<(), Error> {
+    let Some(wanted) = scope.settings.version.as_deref().map(binaries::major) else {
+        return Ok(());
+    };
+    let running = binaries::major(&admin::version(connection));
+    if running == wanted {
+        return Ok(());
+    }
+    Err(native(format!(
+        "a PostgreSQL {running} runs for namespace `{}` with its data in {}, and `version` under [postgres] in \
+         underlay.toml asks for PostgreSQL {wanted}; {}, or start afresh: cargo underlay reset",
+        scope.namespace,
+        place.data.display(),
+        set_version(running),
+    )))
+}
+
 /// Creates a cluster, whole or not at all.
 async fn initialize(scope: &Scope<'_>, place: &Place, binaries: &Binaries) -> Result<(), Error> {
-    place::remove_abandoned(scope.reporter).await?;
     let mut name = place.data.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);
@@ -320,6 +349,7 @@ async fn start(
     binaries: &Binaries,
     options: &sqlx::postgres::PgConnectOptions,
 ) -> Result<(Guard, PgConnection), Error> {
+    place.provide_run()?;
     let (mut supervisor, guard) = supervisor::start(Start {
         postgres: binaries.program("postgres"),
         data: &place.data,

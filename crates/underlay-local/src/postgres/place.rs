@@ -3,8 +3,14 @@
 //! It knows folders and what protects them, and nothing of how a server is started.
 
 use std::{
-    env, fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
+    env,
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
+    },
     path::{Path, PathBuf},
 };
 
@@ -29,6 +35,12 @@ const LEAST_MEMORY: u64 = 768 * 1024;
 /// The file in a run folder that says whose it is.
 const OWNER: &str = "owner.json";
 
+/// The file beside clusters outside the checkout with the path of its root.
+const ROOT: &str = "root";
+
+/// Where files are in memory, on Linux.
+const MEMORY: &str = "/dev/shm";
+
 /// Whose server a run folder belongs to.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Owner {
@@ -38,6 +50,14 @@ struct Owner {
     namespace: String,
     kind: Kind,
     data: PathBuf,
+}
+
+impl Owner {
+    /// The lock that whoever starts this server holds.
+    fn start_lock(&self) -> PathBuf {
+        let folder = self.root.join(".underlay").join(&self.namespace);
+        folder.join(format!("{}.lock", self.kind.stem()))
+    }
 }
 
 /// Where the files of one server lie.
@@ -50,6 +70,18 @@ pub(super) struct Place {
     pub(super) log: PathBuf,
     /// Who runs the server, when not we ourselves.
     pub(super) account: Option<Account>,
+    uid: u32,
+    owner: Owner,
+}
+
+impl Place {
+    /// Creates the run folder, which the supervisor of an earlier server has taken away with it.
+    pub(super) fn provide_run(&self) -> Result<(), Error> {
+        private_folder(&self.run, self.uid, self.account.as_ref())?;
+        let text = serde_json::to_vec_pretty(&self.owner)
+            .map_err(|error| failure(format!("cannot describe a server: {error}")))?;
+        write_private(&self.run.join(OWNER), &text)
+    }
 }
 
 /// The folder with the socket of a namespace's server.
@@ -78,7 +110,7 @@ fn failure(message: String) -> Error {
     Error::new(ErrorKind::Native, message)
 }
 
-/// Decides where the files lie and creates the folders.
+/// Decides where the files lie, and creates the folders that outlast a server.
 pub(super) async fn prepare(scope: &Scope<'_>) -> Result<Place, Error> {
     let uid = account::own_uid().await?;
     let account = if uid == 0 {
@@ -87,7 +119,6 @@ pub(super) async fn prepare(scope: &Scope<'_>) -> Result<Place, Error> {
         None
     };
     let run = run_folder_of(uid, &scope.checkout.id, scope.namespace, scope.kind);
-    private_folder(&run, uid, account.as_ref())?;
     let state = scope.folder();
     let data = data_folder(scope, uid, account.as_ref()).await?;
     let owner = Owner {
@@ -98,14 +129,13 @@ pub(super) async fn prepare(scope: &Scope<'_>) -> Result<Place, Error> {
         kind: scope.kind,
         data: data.clone(),
     };
-    let text = serde_json::to_vec_pretty(&owner)
-        .map_err(|error| failure(format!("cannot describe a server: {error}")))?;
-    write_private(&run.join(OWNER), &text)?;
     Ok(Place {
         run,
         data,
         log: state.join(format!("{}.log", scope.kind.stem())),
         account,
+        uid,
+        owner,
     })
 }
 
@@ -133,7 +163,7 @@ async fn data_folder(
         }
         Kind::Test => {
             let disk = env::temp_dir().join(&name);
-            let memory = Path::new("/dev/shm").join(&name);
+            let memory = Path::new(MEMORY).join(&name);
             // Where a cluster is already, it stays, whatever space is left.
             if disk.exists() || (!memory.exists() && !has_memory().await) {
                 disk
@@ -148,12 +178,14 @@ async fn data_folder(
         fs::set_permissions(&outer, fs::Permissions::from_mode(0o711))
             .map_err(|error| Error::state("open", &outer, &error))?;
     }
+    let root = scope.checkout.root.as_os_str().as_bytes();
+    write_private(&outer.join(ROOT), root)?;
     Ok(outer.join(format!("{}-{}", scope.namespace, scope.kind.stem())))
 }
 
 /// Whether `/dev/shm` is there with room for a cluster and the databases of many tests.
 async fn has_memory() -> bool {
-    let folder = Path::new("/dev/shm");
+    let folder = Path::new(MEMORY);
     folder.is_dir()
         && super::free_kilobytes(folder)
             .await
@@ -199,26 +231,32 @@ pub(super) fn remove_folder(path: &Path) -> Result<(), Error> {
 
 /// The run folders of this user, with whose they are; of all checkouts.
 async fn owners() -> Result<Vec<(PathBuf, Owner)>, Error> {
-    let prefix = format!("underlay-{}-", account::own_uid().await?);
-    let mut parents = vec![env::temp_dir(), PathBuf::from("/tmp")];
-    parents.dedup();
-    let mut owners = Vec::new();
+    let folders = folders_of_ours(&[env::temp_dir(), PathBuf::from("/tmp")]).await?;
+    let owner_of = |folder: PathBuf| {
+        // Other folders of ours have no such file; one that is being written is a server that is not up yet.
+        let text = fs::read(folder.join(OWNER)).ok()?;
+        Some((folder, serde_json::from_slice(&text).ok()?))
+    };
+    Ok(folders.into_iter().filter_map(owner_of).collect())
+}
+
+/// What this user's Underlay has in some folders.
+async fn folders_of_ours(parents: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let uid = account::own_uid().await?;
+    let prefix = format!("underlay-{uid}-");
+    let mut folders = Vec::new();
     for parent in parents {
-        let Ok(entries) = fs::read_dir(&parent) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            if !entry.file_name().to_string_lossy().starts_with(&prefix) {
-                continue;
-            }
-            // Other folders of ours have no such file; one that is being written is a server that is not up yet.
-            let text = fs::read(entry.path().join(OWNER)).unwrap_or_default();
-            if let Ok(owner) = serde_json::from_slice(&text) {
-                owners.push((entry.path(), owner));
+        // The temporary folder may be named twice, and not every platform has each.
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+            // What root's servers have is another account's.
+            let is_ours = entry.file_name().to_string_lossy().starts_with(&prefix)
+                && (uid == 0 || entry.metadata().is_ok_and(|it| it.uid() == uid));
+            if is_ours && !folders.contains(&entry.path()) {
+                folders.push(entry.path());
             }
         }
     }
-    Ok(owners)
+    Ok(folders)
 }
 
 /// The native servers of this user that run, of all checkouts.
@@ -283,27 +321,69 @@ pub(crate) async fn stop_natives(
     Ok(stopped)
 }
 
-/// Removes the run folders and test clusters of checkouts that are gone: worktrees come and go, and memory is dear.
+/// Removes the run folders of servers that ended without their supervisor, and the test clusters of checkouts that are
+/// gone: worktrees come and go, and memory is dear.
 ///
-/// A cluster with data to keep is left alone, because a checkout on a disk that is not mounted is only away.
-pub(super) async fn remove_abandoned(reporter: &dyn Reporter) -> Result<(), Error> {
-    for (run, owner) in owners().await? {
-        if owner.root.exists() || supervisor::is_there(&run)? {
-            continue;
-        }
-        let data = if owner.kind == Kind::Test {
-            remove_folder(&owner.data)
-        } else {
-            Ok(())
-        };
-        // What cannot be removed costs space, and must not cost this start.
-        let message = match data.and_then(|()| remove_folder(&run)) {
-            Ok(()) => format!("removed what was left of {}", owner.root.display()),
-            Err(error) => format!("something is left of {}: {error}", owner.root.display()),
+/// What cannot be removed costs space, and must not cost this start.
+pub(super) async fn remove_leftovers(reporter: &dyn Reporter) -> Result<(), Error> {
+    let remove = |path: &Path, root: &Path| {
+        let message = match remove_folder(path) {
+            Ok(()) => format!("removed what was left of {}", root.display()),
+            Err(error) => format!("something is left of {}: {error}", root.display()),
         };
         reporter.report(Event::Debug { message: &message });
+    };
+    for (run, owner) in owners().await? {
+        if supervisor::is_there(&run)? || is_running(&owner.data).await {
+            continue;
+        }
+        // Held until the folder is gone: somebody may be about to start a server there.
+        let lock = match File::open(owner.start_lock()) {
+            Ok(file) if file.try_lock().is_err() => continue,
+            lock => lock,
+        };
+        remove(&run, &owner.root);
+        drop(lock);
+    }
+    'clusters: for (folder, root) in clusters().await? {
+        if root.exists() {
+            continue;
+        }
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_data = path.is_dir() && !is_of_tests(&path);
+            if is_data || is_running(&path).await {
+                continue 'clusters;
+            }
+        }
+        remove(&folder, &root);
     }
     Ok(())
+}
+
+/// Whether a server runs on a cluster.
+async fn is_running(data: &Path) -> bool {
+    match supervisor::postmaster(data) {
+        Some(postmaster) => supervisor::is_postmaster_of(postmaster.pid, data).await,
+        None => false,
+    }
+}
+
+/// Whether a cluster holds nothing to keep. Others stay: a checkout on a disk that is not mounted is only away.
+fn is_of_tests(data: &Path) -> bool {
+    let name = data.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".new").unwrap_or(&name);
+    name.ends_with(&format!("-{}", Kind::Test.stem()))
+}
+
+/// The folders of this user with clusters outside a checkout, with the checkout's root.
+async fn clusters() -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+    let folders = folders_of_ours(&[env::temp_dir(), PathBuf::from(MEMORY)]).await?;
+    let root_of = |folder: PathBuf| {
+        let root = fs::read(folder.join(ROOT)).ok()?;
+        Some((folder, PathBuf::from(OsString::from_vec(root))))
+    };
+    Ok(folders.into_iter().filter_map(root_of).collect())
 }
 
 /// The folders with the clusters of a namespace that lie outside the checkout.
@@ -314,7 +394,7 @@ pub(crate) async fn data_folders(
     let name = format!("underlay-{}-{}", account::own_uid().await?, checkout.id);
     let parents = [
         PathBuf::from("/var/tmp"),
-        PathBuf::from("/dev/shm"),
+        PathBuf::from(MEMORY),
         env::temp_dir(),
     ];
     let mut folders = Vec::new();

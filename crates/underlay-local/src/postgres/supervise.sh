@@ -3,7 +3,7 @@
 # Usage: sh supervise.sh POSTGRES DATA RUN [OPTION...], with the FIFO `RUN/users` open for reading as standard input.
 #
 # Every process that uses the server keeps `users` open for writing and first writes a line to it. So the kernel
-# counts the users, and a SIGKILL of one counts as leaving. When the last is gone the server is stopped.
+# counts the users, and a SIGKILL of one counts as leaving. When the last is gone the server is stopped, and `RUN` removed.
 # This file is POSIX sh: dash, bash 3.2, busybox.
 postgres=$1
 data=$2
@@ -27,14 +27,16 @@ server=$!
     done
     # A fast shutdown; then without ceremony, which costs a recovery at the next start; then by force.
     kill -INT "$server"
-    tenths=0
+    ticks=0
     while kill -0 "$server" 2>/dev/null; do
-        tenths=$((tenths + 1))
-        [ "$tenths" -eq 100 ] && kill -QUIT "$server"
-        [ "$tenths" -eq 200 ] && kill -KILL "$server"
-        [ "$tenths" -eq 250 ] && break
-        sleep 0.1
+        ticks=$((ticks + 1))
+        [ "$ticks" -eq 500 ] && kill -QUIT "$server"
+        [ "$ticks" -eq 1000 ] && kill -KILL "$server"
+        [ "$ticks" -eq 1250 ] && exit 1
+        sleep 0.02
     done
+    # While a starter can see the folder it sees that we are closing, and waits. So it goes as a whole.
+    mv "$run" "$run.gone" && rm -rf "$run.gone"
 ) &
 users=$!
 
@@ -44,5 +46,6 @@ trap 'kill -INT "$server"' HUP INT TERM
 while kill -0 "$server" 2>/dev/null; do
     wait "$server"
 done
-kill "$users" 2>/dev/null
+# The server has ended while it had users: there is nothing left to watch. Else the process above is just closing.
+[ -p "$run/users" ] && kill "$users" 2>/dev/null
 wait "$users" 2>/dev/null

@@ -62,9 +62,10 @@ pub(crate) fn join(run: &Path) -> Result<Presence, Error> {
     }
 }
 
-/// Whether a supervisor is there, without becoming a user of its server.
+/// Whether a supervisor is there, and be it closing, without becoming a user of its server.
 pub(crate) fn is_there(run: &Path) -> Result<bool, Error> {
-    Ok(open_for_writing(&run.join("users"))?.is_some())
+    Ok(open_for_writing(&run.join("users"))?.is_some()
+        || open_for_writing(&run.join("users.closing"))?.is_some())
 }
 
 /// Tells a supervisor whose server is dead, and that nobody else can reach, to go.

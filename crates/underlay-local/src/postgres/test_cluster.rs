@@ -24,12 +24,19 @@ use sqlx::{
 };
 use tokio::sync::oneshot;
 
-use super::admin::{self, quoted, text_of};
+use super::{
+    admin::{self, quoted, text_of},
+    databases,
+    roles::Roles,
+};
 use crate::{
     error::{Error, ErrorKind},
     provision::{Admin, Provisioned},
     report::{Reporter, waiting},
 };
+
+/// Counts what is done to a template before its content: what an older Underlay has built is not used.
+const LAYOUT: u32 = 1;
 
 /// After how many days a template that nobody used is removed.
 const TEMPLATE_DAYS: u64 = 7;
@@ -38,6 +45,8 @@ const TEMPLATE_DAYS: u64 = 7;
 #[derive(Debug)]
 pub struct TestCluster {
     admin: Admin,
+    /// Who owns the databases and who is to use them; absent where there can be no roles.
+    roles: Option<Roles>,
     prefix: String,
     /// Our lock's number, which our clones' names carry.
     owner: u64,
@@ -66,6 +75,7 @@ impl TestCluster {
         let prefix = format!("underlay_{}_", provisioned.checkout_id);
         let cluster = Self {
             admin: admin.clone(),
+            roles: provisioned.access.roles.clone(),
             prefix,
             owner,
             next: AtomicU64::new(0),
@@ -80,12 +90,15 @@ impl TestCluster {
         Ok(cluster)
     }
 
-    /// How to connect to one of the databases.
+    /// How to connect to one of the databases as the one who may do everything.
     pub fn connect_options(&self, database: &str) -> PgConnectOptions {
         self.admin.connect_options(database)
     }
 
     /// The template called `name`, built with `build` if no process has built it yet.
+    ///
+    /// `build` connects as the one who migrates, and owns what it makes: the service that the infra config names has its
+    /// rights to that in the clones, as in every other database.
     ///
     /// The name must say everything that the content depends on, such as the migrations' checksums. When several
     /// processes ask at once, one builds and the others wait. A template that could not be built is not kept.
@@ -99,7 +112,10 @@ impl TestCluster {
         B: Future<Output = Result<(), E>>,
         E: fmt::Display,
     {
-        let hash = hex::encode(&Sha256::digest(name)[..8]);
+        // The rights in a template are those of certain roles.
+        let owner = self.roles.as_ref().map_or("", |it| &it.migrator.name);
+        let content = format!("{LAYOUT} {owner} {name}");
+        let hash = hex::encode(&Sha256::digest(content)[..8]);
         let template = format!("{}t_{hash}", self.prefix);
         let mut connection = self.connect().await?;
         if self.find_template(&mut connection, &template).await? {
@@ -115,7 +131,12 @@ impl TestCluster {
             drop_database(&mut connection, &building).await?;
             self.create_database(&mut connection, &building, "template0")
                 .await?;
-            if let Err(error) = build(self.admin.connect_options(&building)).await {
+            let mut options = self.admin.connect_options(&building);
+            if let Some(roles) = &self.roles {
+                databases::furnish(&options, &building, roles).await?;
+                options = roles.migrator.options(&options);
+            }
+            if let Err(error) = build(options).await {
                 drop_database(&mut connection, &building).await?;
                 return Err(Error::new(
                     ErrorKind::Database,
@@ -247,8 +268,13 @@ impl TestCluster {
             Some(number) if number >= 150_000 && self.admin.is_ours => " STRATEGY file_copy",
             _ => "",
         };
+        let owner = self
+            .roles
+            .as_ref()
+            .map(|it| format!(" OWNER {}", quoted(&it.migrator.name)))
+            .unwrap_or_default();
         let sql = format!(
-            "CREATE DATABASE {} TEMPLATE {}{strategy}",
+            "CREATE DATABASE {}{owner} TEMPLATE {}{strategy}",
             quoted(name),
             quoted(template)
         );

@@ -14,7 +14,7 @@ use std::{
 use libtest_mimic::Trial;
 
 use crate::{
-    application::{Folder, Start, WAY_OUT, output},
+    application::{Folder, Start, WAY_OUT, eventually, output},
     native,
 };
 
@@ -31,6 +31,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                 downloaded_once_then_without_network,
             ),
             ("a_folder_can_be_the_mirror", a_folder_can_be_the_mirror),
+            (
+                "data_of_another_version_is_refused",
+                data_of_another_version_is_refused,
+            ),
             ("two_downloaders_at_once", two_downloaders_at_once),
             (
                 "a_wrong_checksum_installs_nothing",
@@ -220,6 +224,25 @@ fn a_folder_can_be_the_mirror() {
     assert!(up.line().ends_with(
         ", and UNDERLAY_POSTGRES_BIN (/nonexistent/bin) cannot be used: it has no `postgres`"
     ));
+}
+
+fn data_of_another_version_is_refused() {
+    let folder = Folder::new();
+    let address = serve(mirror(&folder));
+    let mut up = start(&folder, &address).provision();
+    let query = "SELECT current_setting('data_directory')";
+    let data = PathBuf::from(up.query("postgres", query).remove(0));
+    drop(up);
+    eventually("the server ends", || !data.join("postmaster.pid").exists());
+    fs::write(data.join("PG_VERSION"), "12\n").unwrap();
+    let error = start(&folder, &address).refusal();
+    assert!(error.contains("was created by PostgreSQL 12"), "{error}");
+    assert!(
+        error.ends_with(
+            "; set `version = \"12\"` under [postgres] in underlay.toml, or start afresh: cargo underlay reset"
+        ),
+        "{error}"
+    );
 }
 
 fn two_downloaders_at_once() {

@@ -68,8 +68,16 @@ pub(crate) fn trials() -> Vec<Trial> {
                 a_wrong_folder_of_binaries_is_said,
             ),
             (
+                "a_run_folder_without_a_server_is_removed",
+                a_run_folder_without_a_server_is_removed,
+            ),
+            (
                 "data_of_another_version_is_refused",
                 data_of_another_version_is_refused,
+            ),
+            (
+                "a_running_server_of_another_version_is_refused",
+                a_running_server_of_another_version_is_refused,
             ),
         ],
     )
@@ -129,6 +137,9 @@ fn first_start_then_restart_keeps_data() {
     drop(up);
     eventually("the server ends with its last user", || !is_running(&first));
     eventually("the supervisor ends", || processes_of(&host).is_empty());
+    for path in [host.clone(), format!("{host}.gone")] {
+        assert!(!Path::new(&path).exists(), "{path}");
+    }
     let mut up = start(&folder).databases(&["orders", "users"]).provision();
     assert_eq!(up.query("orders", "SELECT x FROM t"), ["kept"]);
     assert_eq!(up.host(), host);
@@ -336,9 +347,15 @@ fn a_server_of_the_users_is_shared_by_namespaces() {
         .provision();
     assert!(up.line().starts_with("postgres: url 1"), "{}", up.line());
     assert_eq!(up.host(), owner.host());
+    let database = "/config/sql_servers/0/databases/orders";
+    let id = &folder.checkout.id;
     assert_eq!(
-        up.text("/config/sql_servers/0/databases/orders/password"),
-        "p@ss"
+        up.text(&format!("{database}/username")),
+        format!("underlay_{id}_service")
+    );
+    assert_eq!(
+        up.text(&format!("{database}/migrator/username")),
+        format!("underlay_{id}_migrator")
     );
     let other = folder
         .application()
@@ -348,6 +365,10 @@ fn a_server_of_the_users_is_shared_by_namespaces() {
     assert_eq!(
         other.text("/config/sql_servers/0/databases/orders/name"),
         "orders-pr-12"
+    );
+    assert_eq!(
+        other.text(&format!("{database}/username")),
+        format!("underlay_{id}_pr-12_service")
     );
     let names = owner.query(
         "postgres",
@@ -382,6 +403,79 @@ fn a_wrong_folder_of_binaries_is_said() {
         format!(
             "postgres: native is what the settings ask for, and it cannot be used: UNDERLAY_POSTGRES_BIN (/usr/share) \
              cannot be used: it has no `postgres`{WAY_OUT}"
+        )
+    );
+}
+
+fn a_run_folder_without_a_server_is_removed() {
+    let (crashed, used, next) = (Folder::new(), Folder::new(), Folder::new());
+    let mut up = start(&crashed).provision();
+    let (server, run) = (pid(&mut up), up.host());
+    // As when the machine goes down: nobody tidies up.
+    for line in processes_of(&format!("{run}/supervise.sh")).lines() {
+        output("kill", &["-KILL", line.split_whitespace().next().unwrap()]);
+    }
+    output("kill", &["-KILL", &server]);
+    eventually("the server is dead", || !is_running(&server));
+    drop(up);
+    assert!(Path::new(&run).exists());
+    let mut other = start(&used).provision();
+    assert!(!Path::new(&run).exists());
+    drop(start(&next).provision());
+    assert_eq!(other.query("orders", "SELECT 'there'"), ["there"]);
+    let mut up = start(&crashed).provision();
+    assert_eq!(up.query("orders", "SELECT 'again'"), ["again"]);
+}
+
+/// A folder of binaries that say they are of version 77.
+fn disguised(folder: &Folder) -> PathBuf {
+    let bin = folder.checkout.root.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    let real = installed().unwrap();
+    symlink(real.join("initdb"), bin.join("initdb")).unwrap();
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'postgres (PostgreSQL) 77.1' && exit\nexec {} \"$@\"\n",
+        real.join("postgres").display()
+    );
+    fs::write(bin.join("postgres"), script).unwrap();
+    output("chmod", &["+x", bin.join("postgres").to_str().unwrap()]);
+    bin
+}
+
+fn a_running_server_of_another_version_is_refused() {
+    let folder = Folder::new();
+    let mut up = start(&folder).provision();
+    let version = up.query("postgres", "SHOW server_version").remove(0);
+    let major = version.split('.').next().unwrap();
+    fs::write(
+        folder.checkout.root.join("underlay.toml"),
+        "[postgres]\nversion = \"77\"\n",
+    )
+    .unwrap();
+    let bin = disguised(&folder);
+    let again = || start(&folder).with("UNDERLAY_POSTGRES_BIN", bin.to_str().unwrap());
+    let data = folder.state("default/postgres");
+    let way_out = format!(
+        "set `version = \"{major}\"` under [postgres] in underlay.toml, or start afresh: cargo underlay reset"
+    );
+    assert_eq!(
+        again().refusal(),
+        format!(
+            "a PostgreSQL {major} runs for namespace `default` with its data in {}, and `version` under [postgres] in \
+             underlay.toml asks for PostgreSQL 77; {way_out}",
+            data.display()
+        )
+    );
+    let server = pid(&mut up);
+    drop(up);
+    eventually("the server ends", || !is_running(&server));
+    assert_eq!(
+        again().refusal(),
+        format!(
+            "the data of namespace `default` in {} was created by PostgreSQL {major}, and here is only PostgreSQL 77.1 \
+             ({}); {way_out}",
+            data.display(),
+            bin.display()
         )
     );
 }
