@@ -256,7 +256,7 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
             (
                 block,
                 Some(Registration {
-                    declaration,
+                    declaration: Some(declaration),
                     holes,
                     item: quote!(Endpoint(__register)),
                 }),

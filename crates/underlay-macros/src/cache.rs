@@ -82,7 +82,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
             source: source(ident.span(), holes.module()),
         });
         Registration {
-            declaration,
+            declaration: Some(declaration),
             holes,
             item: quote!(Cache(&#ident)),
         }

@@ -155,7 +155,7 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
             (
                 block,
                 Some(Registration {
-                    declaration,
+                    declaration: Some(declaration),
                     holes,
                     item: quote!(Cron(__run)),
                 }),

@@ -1,8 +1,8 @@
-//! `#[database]` on `static ORDERS: Database;`.
+//! `#[database]` on `static ORDERS: Database;`: one that is declared here, or, with `named`, one that is elsewhere.
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use underlay_model::model::{Database, Engine, Migration};
+use underlay_model::model::{Database, Engine, Migration, Reference, ResourceKind};
 use underlay_model::{Declaration, name};
 
 use crate::errors::Errors;
@@ -19,11 +19,13 @@ static GRAMMAR: Grammar = Grammar {
     target: "",
     example: "",
     name: true,
-    keys: &["migrations"],
+    keys: &["migrations", "named"],
 };
 
 struct Args {
     name: String,
+    /// Whether the database is declared elsewhere.
+    is_reference: bool,
     migrations_dir: Option<String>,
     migrations: Vec<File>,
 }
@@ -43,8 +45,12 @@ pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream 
 
 fn parse(item: &StaticItem, options: TokenStream, errors: &mut Errors) -> Args {
     let options = Options::parse(&GRAMMAR, options, errors);
+    if options.key("named").is_some() {
+        return parse_reference(&options, errors);
+    }
     let dir = options.text("migrations", "migrations", errors);
     Args {
+        is_reference: false,
         name: options.checked_name(
             &item.ident,
             item.kebab_name(),
@@ -59,6 +65,34 @@ fn parse(item: &StaticItem, options: TokenStream, errors: &mut Errors) -> Args {
     }
 }
 
+fn parse_reference(options: &Options, errors: &mut Errors) -> Args {
+    let declared = "is declared elsewhere, and that declaration says";
+    if let Some(name) = &options.name {
+        errors.push(
+            name,
+            format!("a database that is `named` {declared} its name; remove this one"),
+        );
+    }
+    if let Some(key) = options.key("migrations") {
+        errors.push(
+            key,
+            format!("a database that is `named` {declared} where its migrations are; remove this"),
+        );
+    }
+    let named = options.text("named", "orders", errors);
+    if let Some(named) = &named
+        && let Err(problem) = name::check_snake_or_kebab(&named.value())
+    {
+        errors.push(named, problem);
+    }
+    Args {
+        name: named.map(|it| it.value()).unwrap_or_default(),
+        is_reference: true,
+        migrations_dir: None,
+        migrations: Vec::new(),
+    }
+}
+
 fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
     let StaticItem {
         attrs,
@@ -68,6 +102,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
     } = item;
     let Args {
         name,
+        is_reference,
         migrations_dir,
         migrations,
     } = args;
@@ -77,6 +112,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         |File {
              number,
              description,
+             file,
              path,
              ..
          }| {
@@ -84,6 +120,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
                 ::underlay::__private::EmbeddedMigration {
                     number: #number,
                     description: #description,
+                    file: #file,
                     sql: ::underlay::__private::core::include_str!(#path),
                 }
             }
@@ -109,17 +146,32 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
             description: plain(&file.description),
             checksum: file.checksum.clone(),
         });
-        let declaration = Declaration::Database(Database {
-            name: name.clone(),
-            engine: Engine::Postgres,
-            migrations: migrations.collect(),
-            migrations_dir: migrations_dir.as_deref().map(plain),
-            service: String::new(),
-            doc: item.doc(),
-            source: source(ident.span(), holes.module()),
-        });
+        let migrations = migrations.collect();
+        let (service, doc) = (String::new(), item.doc());
+        let source = source(ident.span(), holes.module());
+        let declaration = if *is_reference {
+            Declaration::Reference(Reference {
+                name: item.kebab_name(),
+                kind: ResourceKind::Database,
+                resource: name.clone(),
+                permissions: vec!["ReadWrite".to_owned()],
+                service,
+                doc,
+                source,
+            })
+        } else {
+            Declaration::Database(Database {
+                name: name.clone(),
+                engine: Engine::Postgres,
+                migrations,
+                migrations_dir: migrations_dir.as_deref().map(plain),
+                service,
+                doc,
+                source,
+            })
+        };
         Registration {
-            declaration,
+            declaration: Some(declaration),
             holes,
             item: quote!(Database(&#ident)),
         }

@@ -65,7 +65,7 @@ pub(crate) fn main(options: TokenStream, item: TokenStream) -> TokenStream {
             version: variable("CARGO_PKG_VERSION"),
         });
         Registration {
-            declaration,
+            declaration: Some(declaration),
             holes: Holes::default(),
             item: quote!(Described),
         }

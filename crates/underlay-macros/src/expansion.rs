@@ -35,7 +35,8 @@ pub(crate) struct Expansion<'a> {
 
 /// The declaration, for the model and for the inventory.
 pub(crate) struct Registration {
-    pub(crate) declaration: Declaration,
+    /// What the model says of it; nothing for what only the runtime calls.
+    pub(crate) declaration: Option<Declaration>,
     pub(crate) holes: Holes,
     /// The `Item` of the inventory.
     pub(crate) item: TokenStream,
@@ -99,8 +100,29 @@ impl Expansion<'_> {
 
 impl Registration {
     fn into_tokens(self) -> TokenStream {
-        let parts = fragment::parts(&self.declaration, &self.holes);
         let item = self.item;
+        let (fragment, value) = match &self.declaration {
+            None => (TokenStream::new(), quote!(&[])),
+            Some(declaration) => (
+                Self::fragment(declaration, &self.holes),
+                quote!(&__FRAGMENT),
+            ),
+        };
+        quote! {
+            #fragment
+
+            #[::underlay::__private::linkme::distributed_slice(::underlay::__private::DECLARATIONS)]
+            #[linkme(crate = ::underlay::__private::linkme)]
+            static __DECLARATION: ::underlay::__private::Declaration = ::underlay::__private::Declaration {
+                fragment: #value,
+                item: ::underlay::__private::Item::#item,
+            };
+        }
+    }
+
+    /// The fragment of the model, in the link section.
+    fn fragment(declaration: &Declaration, holes: &Holes) -> TokenStream {
+        let parts = fragment::parts(declaration, holes);
         quote! {
             const __PARTS: &[&::underlay::__private::core::primitive::str] = &[#(#parts),*];
 
@@ -109,13 +131,6 @@ impl Registration {
             #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".undrlay"))]
             static __FRAGMENT: [::underlay::__private::core::primitive::u8; ::underlay::__private::fragment_len(__PARTS)] =
                 ::underlay::__private::fragment(__PARTS);
-
-            #[::underlay::__private::linkme::distributed_slice(::underlay::__private::DECLARATIONS)]
-            #[linkme(crate = ::underlay::__private::linkme)]
-            static __DECLARATION: ::underlay::__private::Declaration = ::underlay::__private::Declaration {
-                fragment: &__FRAGMENT,
-                item: ::underlay::__private::Item::#item,
-            };
         }
     }
 }

@@ -24,6 +24,7 @@ mod module_level;
 mod options;
 mod reference;
 mod secret;
+mod seed;
 mod service;
 mod source;
 mod static_item;
@@ -126,6 +127,13 @@ pub fn secret(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn api(options: TokenStream, item: TokenStream) -> TokenStream {
     api::attribute(options.into(), item.into()).into()
+}
+
+/// Declares an `async fn() -> Result<(), E>` that fills databases, buckets or topics with example data. It is run by
+/// `cargo underlay db seed`, and otherwise never.
+#[proc_macro_attribute]
+pub fn seed(options: TokenStream, item: TokenStream) -> TokenStream {
+    seed::attribute(options.into(), item.into()).into()
 }
 
 /// Declares the use of another service's resource, on a static of type `TopicRef<T, P>`, `BucketRef<P>`,

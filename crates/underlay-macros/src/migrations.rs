@@ -15,6 +15,8 @@ use crate::errors::Errors;
 pub(crate) struct File {
     pub(crate) number: i64,
     pub(crate) description: String,
+    /// The name of its `.up.sql` file.
+    pub(crate) file: String,
     /// The absolute path of its `.up.sql` file.
     pub(crate) path: String,
     /// SHA-384 of its text in hex, as sqlx has it.
@@ -153,6 +155,7 @@ fn read_dir(dir: &Path) -> Result<Vec<File>, Vec<String>> {
             Ok(sql) => migrations.push(File {
                 number: file.number,
                 description: file.description,
+                file: file.name,
                 path: path.to_string_lossy().into_owned(),
                 checksum: hex(&Sha384::digest(sql.as_bytes())),
             }),

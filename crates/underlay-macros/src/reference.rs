@@ -262,7 +262,7 @@ fn expand(item: &StaticItem, args: Option<&Args>, errors: &Errors) -> TokenStrea
             source: source(ident.span(), holes.module()),
         });
         Registration {
-            declaration,
+            declaration: Some(declaration),
             holes,
             item: quote!(Described),
         }

@@ -56,7 +56,7 @@ fn expand(name: Option<&LitStr>, errors: &Errors) -> TokenStream {
             source: Some(source),
         });
         Registration {
-            declaration,
+            declaration: Some(declaration),
             holes,
             item: quote!(Described),
         }

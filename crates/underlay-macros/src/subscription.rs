@@ -229,7 +229,7 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
             (
                 block,
                 Some(Registration {
-                    declaration,
+                    declaration: Some(declaration),
                     holes,
                     item: quote!(Subscription(__handle)),
                 }),

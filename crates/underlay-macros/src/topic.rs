@@ -141,7 +141,7 @@ fn expand(item: &StaticItem, message: Option<&Type>, args: &Args, errors: &Error
             source: source(ident.span(), holes.module()),
         });
         Registration {
-            declaration,
+            declaration: Some(declaration),
             holes,
             item: quote!(Topic(&#ident)),
         }

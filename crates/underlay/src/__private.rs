@@ -28,6 +28,7 @@ pub use crate::reference::DatabaseRef;
 pub use crate::reference::{BucketRef, CacheRef, Permission, Publisher, TopicRef};
 pub use crate::secret::{Secret, SecretCell, SecretType, SecretValue};
 pub use crate::subscription::{Delivery, Handle, HandlerError, HandlerFuture};
+pub use crate::task::SeedHandler;
 pub use crate::topic::{AttributeValue, Message, Topic};
 
 /// What `#[underlay::main]` expands to: runs the body on a runtime, and tells a failure.

@@ -20,6 +20,7 @@ use crate::cron::CronHandler;
 use crate::database::Database;
 use crate::secret::BindSecret;
 use crate::subscription::Handle;
+use crate::task::SeedHandler;
 use crate::topic::BindTopic;
 
 /// Every declaration that is linked into this binary.
@@ -45,7 +46,7 @@ pub struct Declaration {
 pub enum Item {
     /// Nothing to bind: the fragment says everything.
     Described,
-    /// `#[database]`.
+    /// `#[database]`: one that is declared, or a reference to one.
     #[cfg(feature = "postgres")]
     Database(&'static Database),
     /// `#[topic]`.
@@ -60,6 +61,8 @@ pub enum Item {
     Cache(&'static CacheCluster),
     /// `#[secret]`.
     Secret(&'static dyn BindSecret),
+    /// `#[underlay::seed]`: the function's path, and the function. The model does not know of it.
+    Seed(&'static str, SeedHandler),
     /// `#[api]`: puts the endpoint on a router.
     Endpoint(Register),
 }

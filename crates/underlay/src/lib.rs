@@ -11,6 +11,7 @@ mod app;
 mod bind;
 mod bucket;
 mod cache;
+mod config;
 mod consume;
 mod cron;
 #[cfg(feature = "postgres")]
@@ -33,6 +34,7 @@ mod signal;
 mod sql;
 mod start;
 mod subscription;
+mod task;
 #[doc(hidden)]
 pub mod testing;
 mod topic;
@@ -45,7 +47,7 @@ pub use app::{App, run, start};
 pub use bucket::{Bucket, Download, List, Object, Objects, Precondition, Upload};
 pub use cache::{CacheCluster, CacheKey, CacheValue, Expiry, KeyPart};
 #[cfg(feature = "postgres")]
-pub use database::Database;
+pub use database::{ConnectionString, Database, Isolation, PoolStatus, TransactionOptions, Tx};
 pub use error::{Error, ErrorKind, Result};
 pub use keyspace::{
     FloatKeyspace, IntKeyspace, IntListKeyspace, IntSetKeyspace, Keyspace, ListKeyspace,
@@ -61,11 +63,12 @@ pub use secret::{Secret, SecretValue};
 pub use subscription::{Delivery, HandlerError};
 pub use topic::{AttributeValue, Message, Topic};
 pub use underlay_macros::{
-    CacheKey, Message, api, bucket, cache, cron, database, keyspace, main, reference, secret,
+    CacheKey, Message, api, bucket, cache, cron, database, keyspace, main, reference, secret, seed,
     service, subscription, test, topic,
 };
 
+pub use config::model;
 #[cfg(feature = "postgres")]
 pub use sqlx;
-pub use start::{Running, model};
+pub use start::Running;
 pub use {axum, underlay_model};

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::TcpListener;
 
 use crate::Result;
-use crate::start::configuration;
+use crate::config::configuration;
 
 /// The first port that a local application tries.
 const LOCAL_PORT: u16 = 4000;

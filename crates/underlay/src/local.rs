@@ -14,10 +14,17 @@ pub(crate) use provisioned::{Guard, Log, checkout, provision};
 #[cfg(not(feature = "local"))]
 pub(crate) enum Guard {}
 
+#[cfg(not(feature = "local"))]
+impl Guard {
+    pub(crate) fn root(&self) -> Option<&std::path::Path> {
+        match *self {}
+    }
+}
+
 /// Refuses: this binary cannot provision.
 #[cfg(not(feature = "local"))]
 pub(crate) async fn provision(_model: &Model) -> Result<(InfraConfig, Guard)> {
-    Err(crate::start::configuration(vec![
+    Err(crate::config::configuration(vec![
         "UNDERLAY_INFRA is not set, and this binary was built without the feature `local` of underlay: set it to the \
          path of the infra config, or to its text"
             .to_owned(),
@@ -33,11 +40,19 @@ mod provisioned {
     use underlay_local::{Checkout, Event, Options, Provisioned, Reporter};
 
     use super::{InfraConfig, Model, Result};
-    use crate::start::configuration;
+    use crate::config::configuration;
 
     /// What the provisioner holds for as long as the application runs.
     pub(crate) struct Guard {
         _provisioned: Provisioned,
+        root: PathBuf,
+    }
+
+    impl Guard {
+        /// The checkout that the binary was built from.
+        pub(crate) fn root(&self) -> Option<&Path> {
+            Some(&self.root)
+        }
     }
 
     /// Starts what the model needs on this machine, and says where it is.
@@ -73,6 +88,7 @@ mod provisioned {
             std::mem::take(&mut provisioned.config),
             Guard {
                 _provisioned: provisioned,
+                root: checkout.root,
             },
         ))
     }

@@ -9,7 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::Result;
-use crate::start::configuration;
+use crate::config::configuration;
 
 static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 

@@ -26,9 +26,9 @@ use underlay_backends::disk::{SigningKey, verify};
 use underlay_model::model::Access;
 use underlay_model::{Declaration, Model};
 
+use crate::config::configuration;
 use crate::cron::CronHandler;
 use crate::inventory::{Entry, Item};
-use crate::start::configuration;
 use crate::{Error, Result};
 
 /// The path under which public objects are served.
@@ -51,7 +51,7 @@ pub(crate) struct Served {
     pub(crate) buckets: Buckets,
     pub(crate) signing_key: SigningKey,
     #[cfg(feature = "postgres")]
-    pub(crate) pools: BTreeMap<String, sqlx::PgPool>,
+    pub(crate) pools: BTreeMap<String, crate::database::Pools>,
 }
 
 /// Everything that is served.
@@ -165,9 +165,16 @@ async fn problem<T, E: std::error::Error>(
 
 #[cfg(feature = "postgres")]
 async fn databases(served: &Served) -> Vec<Dependency> {
-    let checks = served.pools.iter().map(async |(name, pool)| {
+    let pools = served.pools.iter().flat_map(|(name, pools)| {
+        let replica = pools
+            .replica
+            .as_ref()
+            .map(|pool| ("database replica", name, pool));
+        std::iter::once(("database", name, &pools.primary)).chain(replica)
+    });
+    let checks = pools.map(async |(kind, name, pool)| {
         let answer = sqlx::query("SELECT 1").execute(pool);
-        ("database", name.clone(), problem(answer).await)
+        (kind, name.clone(), problem(answer).await)
     });
     join_all(checks).await
 }

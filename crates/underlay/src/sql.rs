@@ -1,31 +1,42 @@
-//! Pools of connections to the declared databases, and their migrations.
+//! Pools of connections to the declared databases, and when their migrations are applied.
+//!
+//! How to connect and what a migration may be is in `underlay_backends::postgres`; this file knows the infra config's
+//! `sql_servers` and `migrations`, and which role does what: the service's role looks, the migrator's applies.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind as Io;
+#[cfg(feature = "local")]
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sqlx::migrate::MigrateError;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
-use underlay_model::infra::{SqlDatabase, SqlServer, TlsConfig};
-use underlay_model::{InfraConfig, Model};
+use underlay_backends::postgres::{self, migrations, migrations::Done, migrations::Migration};
+use underlay_model::infra::{Migrations, SqlDatabase, SqlServer};
+#[cfg(feature = "local")]
+use underlay_model::model;
+use underlay_model::{InfraConfig, Model, duration};
 
-use crate::database::Database;
+use crate::database::Pools;
 
 /// The connections that a pool opens at most, unless the infra config says otherwise.
 const MAX_CONNECTIONS: u32 = 100;
-/// How long a caller waits for a free connection.
+/// How long a caller waits for a free connection, unless the infra config says otherwise.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The wait between two attempts to connect to a server that does not answer yet.
-const RETRY: Duration = Duration::from_millis(250);
+/// How long a process waits for another one that applies migrations.
+const MIGRATION_DEADLINE: Duration = Duration::from_secs(600);
 
-/// A database that answers: its first connection, and the pool for everything after.
+/// A database that answers: its first connection, and the pools for everything after.
 pub(crate) struct Opened {
     pub(crate) name: String,
-    pub(crate) pool: PgPool,
+    pub(crate) pools: Pools,
+    /// As the service.
     connection: PgConnection,
+    /// How to connect as the migrator, or which field keeps from it.
+    migrator: Result<PgConnectOptions, String>,
+    /// The service's role, if the migrator has another.
+    service: Option<String>,
 }
 
 /// Connects to every declared database, all at once. A server that does not answer is tried until the deadline.
@@ -52,7 +63,7 @@ pub(crate) async fn connect(
         places.filter(|(_, _, name, _)| model.databases.iter().any(|it| it.name == **name));
     gather(
         join_all(declared.map(async |(index, server, name, database)| {
-            let options = connect_options(server, name, database)
+            let options = options(server, name, database, &model.application.name)
                 .map_err(|why| format!("infra config: sql_servers[{index}].{why}"))?;
             open(name, options, database, deadline)
                 .await
@@ -62,32 +73,219 @@ pub(crate) async fn connect(
     )
 }
 
-/// Applies the migrations that are not applied yet, of all databases at once.
+/// How to reach a database: as the service, at its replica, as the migrator.
+struct Options {
+    service: PgConnectOptions,
+    replica: Option<PgConnectOptions>,
+    migrator: Result<PgConnectOptions, String>,
+}
+
+fn options(
+    server: &SqlServer,
+    name: &str,
+    database: &SqlDatabase,
+    application: &str,
+) -> Result<Options, String> {
+    let named = |options| postgres::with_application_name(options, application);
+    Ok(Options {
+        service: postgres::service_options(server, name, database).map(named)?,
+        replica: postgres::replica_options(server, name, database)?.map(named),
+        migrator: postgres::migrator_options(server, name, database)
+            .map(|options| named(options).application_name("underlay migrations")),
+    })
+}
+
+async fn open(
+    name: &str,
+    options: Options,
+    database: &SqlDatabase,
+    deadline: Instant,
+) -> Result<Opened, String> {
+    let connection = {
+        let started = Instant::now();
+        let mut told = started;
+        let waiting = |reason: &str| {
+            if told.elapsed() > Duration::from_secs(1) {
+                told = Instant::now();
+                tracing::warn!(
+                    target: "underlay",
+                    database = name,
+                    "waiting for the database since {:.0?}: {reason}",
+                    started.elapsed(),
+                );
+            }
+        };
+        postgres::connect(&options.service, deadline, waiting).await?
+    };
+    let acquire_timeout = match &database.acquire_timeout {
+        Some(text) => duration::parse(text)?,
+        None => ACQUIRE_TIMEOUT,
+    };
+    let pool = |options: &PgConnectOptions| {
+        PgPoolOptions::new()
+            .max_connections(database.max_connections.unwrap_or(MAX_CONNECTIONS))
+            .min_connections(database.min_connections.unwrap_or(0))
+            .acquire_timeout(acquire_timeout)
+            .connect_lazy_with(options.clone())
+    };
+    let has_migrator = database
+        .migrator
+        .as_ref()
+        .is_some_and(|it| it.username != database.username);
+    Ok(Opened {
+        name: name.to_owned(),
+        pools: Pools {
+            primary: pool(&options.service),
+            replica: options.replica.as_ref().map(pool),
+        },
+        connection,
+        migrator: options.migrator,
+        service: has_migrator.then(|| database.username.clone()),
+    })
+}
+
+/// The pools of all databases, by declared name.
+pub(crate) fn pools(migrated: &[Migrated]) -> BTreeMap<String, Pools> {
+    let pools = migrated.iter();
+    pools
+        .map(|it| (it.name.clone(), it.pools.clone()))
+        .collect()
+}
+
+/// The migrations folder of a database on disk, below the checkout that the binary was built from.
+#[cfg(feature = "local")]
+pub(crate) fn folder(database: &model::Database, root: &Path) -> Option<PathBuf> {
+    let dir = database.migrations_dir.as_deref()?;
+    // The compiler names files relative to the workspace; those of other crates absolutely.
+    let file = root.join(&database.source.file);
+    let package = file
+        .ancestors()
+        .skip(1)
+        .find(|it| it.join("Cargo.toml").is_file())?;
+    Some(package.join(dir)).filter(|it| it.is_dir())
+}
+
+/// What happened to the migrations of one database.
+pub(crate) struct Migrated {
+    pub(crate) name: String,
+    pub(crate) pools: Pools,
+    /// The files that were applied now.
+    pub(crate) applied: Vec<Done>,
+}
+
+/// Sees to the migrations of all databases at once: applies them, or expects that the job has, or looks at nothing.
 ///
 /// # Errors
 ///
-/// One sentence for each database whose migrations could not be applied.
+/// Everything that stands against applying them, for all databases; each file is named.
 pub(crate) async fn migrate(
     opened: Vec<Opened>,
-    statics: &BTreeMap<String, &'static Database>,
-) -> Result<BTreeMap<String, PgPool>, Vec<String>> {
-    let migrated = join_all(opened.into_iter().map(
-        async |Opened {
-                   name,
-                   pool,
-                   mut connection,
-               }| {
-            if let Some(database) = statics.get(&name) {
-                let applied = database.migrator().run(&mut connection).await;
-                applied
-                    .map_err(|error| format!("database `{name}`: {}", explain_migration(&error)))?;
+    files: &BTreeMap<String, Vec<Migration>>,
+    mode: Migrations,
+) -> Result<Vec<Migrated>, Vec<String>> {
+    let results = join_all(opened.into_iter().map(async |opened| {
+        let none = Vec::new();
+        let files = files.get(&opened.name).unwrap_or(&none);
+        migrate_one(opened, files, mode).await
+    }));
+    gather_all(results.await)
+}
+
+async fn migrate_one(
+    opened: Opened,
+    files: &[Migration],
+    mode: Migrations,
+) -> Result<Migrated, Vec<String>> {
+    let Opened {
+        name,
+        pools,
+        mut connection,
+        migrator,
+        service,
+    } = opened;
+    let applied = if mode == Migrations::Off || files.is_empty() {
+        Ok(Vec::new())
+    } else {
+        bring_up(&name, &mut connection, migrator, service, files, mode).await
+    };
+    // A failure to say goodbye is the server's business.
+    let _ = connection.close().await;
+    match applied {
+        Ok(applied) => Ok(Migrated {
+            name,
+            pools,
+            applied,
+        }),
+        Err(problems) => {
+            let within = |problem| format!("database `{name}`: {problem}");
+            Err(problems.into_iter().map(within).collect())
+        }
+    }
+}
+
+async fn bring_up(
+    name: &str,
+    connection: &mut PgConnection,
+    migrator: Result<PgConnectOptions, String>,
+    service: Option<String>,
+    files: &[Migration],
+    mode: Migrations,
+) -> Result<Vec<Done>, Vec<String>> {
+    // The service's role may look, so that a start with nothing to apply needs no other connection.
+    match migrations::status(connection, files).await {
+        Ok(status) => {
+            let problems = status.problems();
+            if !problems.is_empty() {
+                return Err(problems);
             }
-            // A failure to say goodbye is the server's business.
-            let _ = connection.close().await;
-            Ok((name, pool))
-        },
-    ));
-    gather(migrated.await)
+            for newer in status.newer() {
+                tracing::warn!(
+                    target: "underlay",
+                    database = name,
+                    "migration {} ({}) is applied and newer than this binary",
+                    newer.number,
+                    newer.description,
+                );
+            }
+            if status.is_current() {
+                return Ok(Vec::new());
+            }
+            if mode == Migrations::Job {
+                let files: Vec<&str> = status
+                    .pending()
+                    .filter_map(|it| it.file.as_deref())
+                    .collect();
+                return Err(vec![format!(
+                    "not applied yet: {}; run the migration job first, which is this binary with UNDERLAY_TASK=migrate",
+                    files.join(", ")
+                )]);
+            }
+        }
+        // Not even that, for some hardened role: the migrator will see.
+        Err(error) if mode == Migrations::OnStart && is_forbidden(&error) => {}
+        Err(error) => {
+            return Err(vec![format!(
+                "which migrations are applied cannot be seen: {}",
+                crate::error::chain(&error)
+            )]);
+        }
+    }
+    let options = migrator.map_err(|why| vec![format!("infra config: sql_servers[].{why}")])?;
+    let deadline = Instant::now() + MIGRATION_DEADLINE;
+    let mut migrating = postgres::connect(&options, deadline, |_| {})
+        .await
+        .map_err(|why| vec![format!("as `{}`: {why}", options.get_username())])?;
+    let done = migrations::apply(&mut migrating, files, service.as_deref(), deadline).await;
+    let _ = migrating.close().await;
+    for it in done.iter().flatten() {
+        tracing::info!(target: "underlay", database = name, "applied {} in {:.0?}", it.file, it.took);
+    }
+    done
+}
+
+fn is_forbidden(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|it| it.code());
+    code.as_deref() == Some("42501")
 }
 
 /// Applies all migrations of a database to one that was just created.
@@ -97,210 +295,37 @@ pub(crate) async fn migrate(
 /// Why they could not be applied.
 #[cfg(feature = "local")]
 pub(crate) async fn migrate_fresh(
-    database: &Database,
+    files: &[Migration],
     options: &PgConnectOptions,
+    service: Option<&str>,
 ) -> Result<(), String> {
-    let mut connection = options
-        .connect()
-        .await
-        .map_err(|error| explain(&error, options))?;
-    let applied = database.migrator().run(&mut connection).await;
+    let deadline = Instant::now() + MIGRATION_DEADLINE;
+    let mut connection = postgres::connect(options, deadline, |_| {}).await?;
+    let applied = migrations::apply(&mut connection, files, service, deadline).await;
     let _ = connection.close().await;
-    applied.map_err(|error| explain_migration(&error))
+    applied.map(drop).map_err(|problems| problems.join("; "))
 }
 
 /// All values, or all problems.
-fn gather<T, C: FromIterator<T>>(results: Vec<Result<T, String>>) -> Result<C, Vec<String>> {
+fn gather<T>(results: Vec<Result<T, String>>) -> Result<Vec<T>, Vec<String>> {
+    gather_all(
+        results
+            .into_iter()
+            .map(|result| result.map_err(|problem| vec![problem]))
+            .collect(),
+    )
+}
+
+/// All values, or all problems.
+fn gather_all<T>(results: Vec<Result<T, Vec<String>>>) -> Result<Vec<T>, Vec<String>> {
     let mut problems = Vec::new();
     let values = results
         .into_iter()
-        .filter_map(|result| result.map_err(|problem| problems.push(problem)).ok());
-    let values = values.collect();
+        .filter_map(|result| result.map_err(|it| problems.extend(it)).ok())
+        .collect();
     if problems.is_empty() {
         Ok(values)
     } else {
         Err(problems)
     }
-}
-
-async fn open(
-    name: &str,
-    options: PgConnectOptions,
-    database: &SqlDatabase,
-    deadline: Instant,
-) -> Result<Opened, String> {
-    let started = Instant::now();
-    let mut told = started;
-    let connection = loop {
-        match tokio::time::timeout_at(deadline, options.connect()).await {
-            Ok(Ok(connection)) => break connection,
-            Ok(Err(error)) if may_come_up(&error) && Instant::now() + RETRY < deadline => {
-                if told.elapsed() > Duration::from_secs(1) {
-                    told = Instant::now();
-                    tracing::warn!(
-                        target: "underlay",
-                        database = name,
-                        "waiting for the database since {:.0?}: {}",
-                        started.elapsed(),
-                        explain(&error, &options),
-                    );
-                }
-                tokio::time::sleep(RETRY).await;
-            }
-            Ok(Err(error)) => return Err(explain(&error, &options)),
-            Err(_) => return Err(format!("no answer within {:.0?}", started.elapsed())),
-        }
-    };
-    let pool = PgPoolOptions::new()
-        .max_connections(database.max_connections.unwrap_or(MAX_CONNECTIONS))
-        .min_connections(database.min_connections.unwrap_or(0))
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy_with(options);
-    Ok(Opened {
-        name: name.to_owned(),
-        pool,
-        connection,
-    })
-}
-
-/// Whether the server may answer if it is tried again: it is not there yet, or it is starting.
-fn may_come_up(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(error) => {
-            matches!(
-                error.kind(),
-                Io::ConnectionRefused | Io::ConnectionReset | Io::ConnectionAborted | Io::NotFound
-            )
-        }
-        sqlx::Error::Database(error) => error.code().as_deref() == Some("57P03"),
-        _ => false,
-    }
-}
-
-/// Why a database cannot be used, and what to do.
-fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
-    let role = options.get_username();
-    let database = options.get_database().unwrap_or_default();
-    match error {
-        sqlx::Error::Io(error) => match error.kind() {
-            Io::ConnectionRefused => {
-                "the connection was refused; is the server running, and are host and port right?"
-                    .to_owned()
-            }
-            Io::NotFound => {
-                "there is no such socket; is the server running, and is the folder right?"
-                    .to_owned()
-            }
-            _ => format!("the server could not be reached: {error}"),
-        },
-        sqlx::Error::Database(error) => match error.code().as_deref() {
-            Some("28P01") => {
-                format!("the server refused the password of the role `{role}`; correct it")
-            }
-            Some("28000") => format!(
-                "the server does not let the role `{role}` in: {}",
-                error.message()
-            ),
-            Some("3D000") => {
-                format!("the server has no database `{database}`; create it, or correct `name`")
-            }
-            Some("53300") => {
-                "the server has no connection left; raise its max_connections or lower ours"
-                    .to_owned()
-            }
-            _ => error.message().to_owned(),
-        },
-        error => crate::error::chain(error),
-    }
-}
-
-fn explain_migration(error: &MigrateError) -> String {
-    match error {
-        MigrateError::VersionMismatch(number) => format!(
-            "migration {number} was edited after it was applied; restore the file, and put the change into a new one"
-        ),
-        MigrateError::VersionMissing(number) => format!(
-            "migration {number} was applied, but this binary does not have it; \
-             deploy the newer version, or restore the file"
-        ),
-        MigrateError::Dirty(number) => {
-            format!(
-                "migration {number} was applied in part; mend the database by hand, then remove its row from _sqlx_migrations"
-            )
-        }
-        MigrateError::ExecuteMigration(error, number) => {
-            format!(
-                "migration {number} failed, and nothing of it was kept: {}",
-                crate::error::chain(error)
-            )
-        }
-        error => format!(
-            "the migrations could not be applied: {}",
-            crate::error::chain(error)
-        ),
-    }
-}
-
-/// The options for one database, or the field that cannot be honoured.
-pub(crate) fn connect_options(
-    server: &SqlServer,
-    name: &str,
-    database: &SqlDatabase,
-) -> Result<PgConnectOptions, String> {
-    let mut options = PgConnectOptions::new_without_pgpass()
-        .username(&database.username)
-        .password(database.password.expose())
-        .database(database.name.as_deref().unwrap_or(name))
-        .application_name("underlay");
-    let (host, port) = match server.host.rsplit_once(':') {
-        Some((host, port)) => (
-            host,
-            port.parse()
-                .map_err(|_| format!("host: `{port}` is not a port"))?,
-        ),
-        None => (server.host.as_str(), 5432),
-    };
-    options = if host.starts_with('/') {
-        options.socket(host)
-    } else {
-        options.host(host)
-    };
-    options = options.port(port);
-    tls(
-        options,
-        &server.tls_config.clone().unwrap_or_default(),
-        database,
-    )
-}
-
-fn tls(
-    options: PgConnectOptions,
-    tls: &TlsConfig,
-    database: &SqlDatabase,
-) -> Result<PgConnectOptions, String> {
-    if tls.disabled {
-        return Ok(options.ssl_mode(PgSslMode::Disable));
-    }
-    if !cfg!(feature = "tls") {
-        return Err("tls_config: this binary has no TLS; build it with the feature `tls` of underlay, \
-                    or say `\"tls_config\": {\"disabled\": true}` for a server that is reached without it"
-            .to_owned());
-    }
-    let mode = if tls.disable_ca_validation {
-        PgSslMode::Require
-    } else if tls.disable_tls_hostname_verification {
-        PgSslMode::VerifyCa
-    } else {
-        PgSslMode::VerifyFull
-    };
-    let mut options = options.ssl_mode(mode);
-    if let Some(ca) = &tls.ca {
-        options = options.ssl_root_cert_from_pem(ca.clone().into_bytes());
-    }
-    if let Some(client) = database.client_cert.as_ref().or(tls.client_cert.as_ref()) {
-        options = options
-            .ssl_client_cert_from_pem(&client.cert)
-            .ssl_client_key_from_pem(client.key.expose());
-    }
-    Ok(options)
 }

@@ -11,28 +11,28 @@ use axum::Router;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_backends::memory::Broker;
-use underlay_model::{Declaration, InfraConfig, Model, Problem, Severity};
+#[cfg(feature = "postgres")]
+use underlay_backends::postgres::migrations::Migration;
+use underlay_model::infra::Migrations;
+use underlay_model::{Declaration, InfraConfig, Model};
 
 use crate::bind::{self, Backends};
+use crate::config::{self, configuration};
 use crate::consume::Consumer;
+#[cfg(feature = "postgres")]
+use crate::database::Pools;
 use crate::inventory::{self, Entry, Item};
 use crate::listen::{self, Listener};
+use crate::local::Guard;
 use crate::schedule;
 use crate::server::{self, Jobs, Served};
+#[cfg(feature = "postgres")]
+use crate::sql;
+use crate::task::{self, Task};
 use crate::{Error, ErrorKind, Result};
 
 /// How long a shutdown may take, unless the infra config says otherwise.
 const SHUTDOWN: Duration = Duration::from_secs(10);
-/// What says that this process runs in a deployment, where nothing must be provisioned.
-const DEPLOYMENT_VARIABLES: [&str; 6] = [
-    "KUBERNETES_SERVICE_HOST",
-    "ECS_CONTAINER_METADATA_URI",
-    "ECS_CONTAINER_METADATA_URI_V4",
-    "K_SERVICE",
-    "CLOUD_RUN_JOB",
-    "AWS_LAMBDA_FUNCTION_NAME",
-];
-
 /// Statics are bound once for the process.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
@@ -74,34 +74,6 @@ impl std::fmt::Display for Phases {
     }
 }
 
-/// The model of everything that is declared in this binary.
-///
-/// # Errors
-///
-/// [`ErrorKind::Configuration`] if a declaration cannot be read, which is a defect of Underlay.
-pub fn model() -> Result<Model> {
-    let entries = inventory::entries().map_err(configuration)?;
-    Ok(inventory::model(&entries))
-}
-
-/// One error that lists all problems.
-pub(crate) fn configuration(problems: Vec<String>) -> Error {
-    let text = match &*problems {
-        [only] => only.clone(),
-        all => {
-            let list: String = all
-                .iter()
-                .map(|problem| format!("\n- {}", problem.replace('\n', "\n  ")))
-                .collect();
-            format!(
-                "{} problems keep the application from starting:{list}",
-                all.len()
-            )
-        }
-    };
-    Error::new(ErrorKind::Configuration, text)
-}
-
 /// Starts everything, with a server if a router is given.
 pub(crate) async fn start(server: Option<(Router, Option<SocketAddr>)>) -> Result<Running> {
     if STARTED.swap(true, Ordering::AcqRel) {
@@ -109,6 +81,11 @@ pub(crate) async fn start(server: Option<(Router, Option<SocketAddr>)>) -> Resul
             ErrorKind::Configuration,
             "the application is started already; start it once",
         ));
+    }
+    if let Some(task) = task::asked()? {
+        // For a `main` without `#[underlay::main]`, which would have seen to it: nothing after a job shall run.
+        let outcome = task::run(task).await;
+        std::process::exit(crate::main_fn::status(outcome));
     }
     let started = start_once(server).await;
     if started.is_err() {
@@ -125,58 +102,32 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
 
     let entries = inventory::entries().map_err(configuration)?;
     let model = inventory::model(&entries);
-    check(&model)?;
+    config::check(&model)?;
     phases.add("check", &mut since);
 
-    let configured = read_config()?;
+    let configured = config::read()?;
     let local = configured.is_none();
     let (router, listener) = match server {
         None => (None, None),
         Some((router, address)) => (Some(router), Some(listen::listen(address, local).await?)),
     };
-    let (config, guard) = match configured {
-        Some(config) => (config, None),
-        None => {
-            let (config, guard) = crate::local::provision(&model).await?;
-            (config, Some(guard))
-        }
-    };
+    let (config, guard) = located(configured, &model).await?;
     phases.add("provision", &mut since);
 
-    if let Some(filter) = &config.log_config {
-        crate::logs::filter(filter)?;
-    }
-    if !local {
-        let mut problems: Vec<String> = config
-            .missing(&model)
-            .iter()
-            .map(|problem| format!("infra config: {}", problem.message))
-            .collect();
-        if config.cron.as_ref().is_some_and(|cron| cron.enabled) {
-            let problem = "infra config: cron.enabled: several processes may run there, and choosing one of them to \
-                           run the jobs is not supported yet; let an outer scheduler call them";
-            problems.push(problem.to_owned());
-        }
-        if !problems.is_empty() {
-            return Err(configuration(problems));
-        }
-    }
-    let base_url = base_url(&config, listener.as_ref());
-    let backends = bind::connect(&config, &model, &base_url)
-        .await
-        .map_err(configuration)?;
+    let mode = config.migrations;
+    let mut connected =
+        Connected::connect(entries, model, config, guard, listener.as_ref()).await?;
     phases.add("connect", &mut since);
-
-    #[cfg(feature = "postgres")]
-    let (backends, pools) = migrate(backends, &entries, &config).await?;
+    connected.migrate(mode).await?;
     phases.add("migrate", &mut since);
 
-    let bound = bind_statics(
-        &entries,
-        backends,
-        #[cfg(feature = "postgres")]
-        &pools,
-    )?;
+    let (declared, bound) = connected.bind()?;
+    let Declared {
+        entries,
+        model,
+        config,
+        guard,
+    } = declared;
     let (stop, stopped) = watch::channel(false);
     let mut tasks: Vec<JoinHandle<()>> = bound
         .consumers
@@ -185,6 +136,13 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         .collect();
     if config.cron.as_ref().is_some_and(|cron| cron.enabled) {
         tasks.extend(schedule::start(&model, &bound.jobs, &stopped).map_err(configuration)?);
+    }
+    #[cfg(feature = "postgres")]
+    if !bound.pools.is_empty() {
+        tasks.push(tokio::spawn(crate::database::metrics::report(
+            bound.pools.clone(),
+            stopped.clone(),
+        )));
     }
     let readiness = Arc::new(AtomicBool::new(true));
     let address = listener.as_ref().map(|it| it.address);
@@ -197,7 +155,7 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
                 buckets: bound.buckets,
                 signing_key: bound.signing_key,
                 #[cfg(feature = "postgres")]
-                pools: pools.clone(),
+                pools: bound.pools.clone(),
             };
             let router = server::router(&model, &entries, router, served)?;
             Some(tokio::spawn(server::serve(
@@ -226,76 +184,11 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         tasks,
         brokers: bound.brokers,
         #[cfg(feature = "postgres")]
-        pools: pools.into_values().collect(),
+        pools: bound.pools.values().flat_map(Pools::all).collect(),
         shutdown,
         readiness,
         _local: guard,
     })
-}
-
-/// The rules that need the whole model.
-fn check(model: &Model) -> Result<()> {
-    let mut errors = Vec::new();
-    for problem in underlay_model::check::check(model) {
-        match problem.severity {
-            Severity::Error => errors.push(without_severity(&problem)),
-            Severity::Warning => {
-                tracing::warn!(target: "underlay", "{}", without_severity(&problem));
-            }
-        }
-    }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(configuration(errors))
-    }
-}
-
-/// A problem with its places; whoever tells it says how bad it is.
-fn without_severity(problem: &Problem) -> String {
-    let places = problem
-        .sources
-        .iter()
-        .map(|source| format!("\n  --> {source}"));
-    std::iter::once(problem.message.clone())
-        .chain(places)
-        .collect()
-}
-
-/// The infra config that `UNDERLAY_INFRA` names or holds; `None` to provision locally.
-fn read_config() -> Result<Option<InfraConfig>> {
-    let variable = |name: &str| std::env::var(name).ok();
-    let Some(value) = variable("UNDERLAY_INFRA").filter(|value| !value.trim().is_empty()) else {
-        return match DEPLOYMENT_VARIABLES
-            .iter()
-            .find(|name| std::env::var_os(name).is_some())
-        {
-            Some(name) => Err(configuration(vec![format!(
-                "{name} is set, so this is a deployment, and nothing is provisioned there: set UNDERLAY_INFRA to the \
-                 path of the infra config, or to its text"
-            )])),
-            None => Ok(None),
-        };
-    };
-    let (text, origin) = if value.trim_start().starts_with('{') {
-        (value, "UNDERLAY_INFRA".to_owned())
-    } else {
-        let text = std::fs::read_to_string(&value).map_err(|error| {
-            configuration(vec![format!(
-                "the infra config {value}, which UNDERLAY_INFRA names, cannot be read: {error}"
-            )])
-        })?;
-        (text, value)
-    };
-    let config = InfraConfig::read(&text, &variable).map_err(|problems| {
-        configuration(
-            problems
-                .iter()
-                .map(|problem| format!("infra config {origin}: {problem}"))
-                .collect(),
-        )
-    })?;
-    Ok(Some(config))
 }
 
 /// Where this application is reached.
@@ -307,43 +200,208 @@ fn base_url(config: &InfraConfig, listener: Option<&Listener>) -> String {
     }
 }
 
-#[cfg(feature = "postgres")]
-async fn migrate(
-    mut backends: Backends,
-    entries: &[Entry],
-    config: &InfraConfig,
-) -> Result<(Backends, BTreeMap<String, sqlx::PgPool>)> {
-    use underlay_model::infra::Migrations;
+/// The infra config that is given, or what the provisioner says once everything runs here.
+async fn located(
+    configured: Option<InfraConfig>,
+    model: &Model,
+) -> Result<(InfraConfig, Option<Guard>)> {
+    match configured {
+        None => {
+            let (config, guard) = crate::local::provision(model).await?;
+            Ok((config, Some(guard)))
+        }
+        Some(config) => {
+            let mut problems: Vec<String> = config
+                .missing(model)
+                .iter()
+                .map(|problem| format!("infra config: {}", problem.message))
+                .collect();
+            if config.cron.as_ref().is_some_and(|cron| cron.enabled) {
+                let problem = "infra config: cron.enabled: several processes may run there, and choosing one of them \
+                               to run the jobs is not supported yet; let an outer scheduler call them";
+                problems.push(problem.to_owned());
+            }
+            if problems.is_empty() {
+                Ok((config, None))
+            } else {
+                Err(configuration(problems))
+            }
+        }
+    }
+}
 
-    let opened = std::mem::take(&mut backends.databases);
-    let statics = match config.migrations {
-        Migrations::OnStart => databases(entries),
-        Migrations::Off => BTreeMap::new(),
-        Migrations::Job => {
+/// What is declared, and where it is.
+pub(crate) struct Declared {
+    entries: Vec<Entry>,
+    model: Model,
+    config: InfraConfig,
+    guard: Option<Guard>,
+}
+
+/// Everything that is declared, connected, and not yet bound.
+pub(crate) struct Connected {
+    declared: Declared,
+    backends: Backends,
+    #[cfg(feature = "postgres")]
+    pub(crate) migrated: Vec<sql::Migrated>,
+}
+
+/// What a job needs of a start: everything connected and migrated, without a server.
+///
+/// # Errors
+///
+/// Everything that keeps it from being done.
+pub(crate) async fn connect_without_server(task: Task) -> Result<Connected> {
+    let entries = inventory::entries().map_err(configuration)?;
+    let mut model = inventory::model(&entries);
+    config::check(&model)?;
+    let mut configured = config::read()?;
+    let mut mode = configured
+        .as_ref()
+        .map(|it| it.migrations)
+        .unwrap_or_default();
+    #[cfg(feature = "postgres")]
+    if task == Task::Migrate {
+        if mode == Migrations::Off {
             return Err(configuration(vec![
-                "infra config: migrations: `job` is not supported yet; `on-start` and `off` are"
+                "infra config: migrations: `off` says that this binary applies none; say `job`, or leave \
+                 UNDERLAY_TASK=migrate away"
                     .to_owned(),
             ]));
         }
-    };
-    let pools = crate::sql::migrate(opened, &statics)
-        .await
-        .map_err(configuration)?;
-    Ok((backends, pools))
+        mode = Migrations::OnStart;
+        // The job touches databases alone: another process may have the rest open.
+        let databases = std::mem::take(&mut model.databases);
+        model = Model {
+            databases,
+            ..Model::empty(model.application)
+        };
+        configured = configured.map(|config| InfraConfig {
+            sql_servers: config.sql_servers,
+            log_config: config.log_config,
+            ..InfraConfig::default()
+        });
+    }
+    let (config, guard) = located(configured, &model).await?;
+    let mut connected = Connected::connect(entries, model, config, guard, None).await?;
+    connected.migrate(mode).await?;
+    Ok(connected)
 }
 
-/// The database statics, by declared name.
-#[cfg(feature = "postgres")]
-pub(crate) fn databases(entries: &[Entry]) -> BTreeMap<String, &'static crate::Database> {
-    entries
-        .iter()
-        .filter_map(|entry| match (&entry.declaration, entry.item) {
-            (Declaration::Database(it), Item::Database(database)) => {
-                Some((it.name.clone(), *database))
-            }
-            _ => None,
+impl Connected {
+    async fn connect(
+        entries: Vec<Entry>,
+        model: Model,
+        config: InfraConfig,
+        guard: Option<Guard>,
+        listener: Option<&Listener>,
+    ) -> Result<Self> {
+        if let Some(filter) = &config.log_config {
+            crate::logs::filter(filter)?;
+        }
+        let backends = bind::connect(&config, &model, &base_url(&config, listener))
+            .await
+            .map_err(configuration)?;
+        Ok(Self {
+            declared: Declared {
+                entries,
+                model,
+                config,
+                guard,
+            },
+            backends,
+            #[cfg(feature = "postgres")]
+            migrated: Vec::new(),
         })
-        .collect()
+    }
+
+    /// Sees to the migrations: those in the binary, or, in a local run, those on disk.
+    async fn migrate(&mut self, mode: Migrations) -> Result<()> {
+        #[cfg(feature = "postgres")]
+        {
+            let root = self.declared.guard.as_ref().and_then(Guard::root);
+            let files = migrations(&self.declared.entries, root).map_err(configuration)?;
+            let opened = std::mem::take(&mut self.backends.databases);
+            let migrated = sql::migrate(opened, &files, mode).await;
+            self.migrated = migrated.map_err(configuration)?;
+        }
+        #[cfg(not(feature = "postgres"))]
+        let _ = mode;
+        Ok(())
+    }
+
+    /// Closes the connections again, for a job that binds nothing.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn close(self) {
+        for pool in self.migrated.iter().flat_map(|it| it.pools.all()) {
+            pool.close().await;
+        }
+    }
+
+    /// Binds the statics.
+    pub(crate) fn bind(self) -> Result<(Declared, Bound)> {
+        #[cfg(feature = "postgres")]
+        let pools = sql::pools(&self.migrated);
+        let bound = bind_statics(
+            &self.declared.entries,
+            self.backends,
+            #[cfg(feature = "postgres")]
+            pools,
+        )?;
+        Ok((self.declared, bound))
+    }
+}
+
+impl Bound {
+    /// Closes what a job has used.
+    pub(crate) async fn close(self) -> Result<()> {
+        for broker in &self.brokers {
+            broker.close().await?;
+        }
+        #[cfg(feature = "postgres")]
+        for pool in self.pools.values().flat_map(Pools::all) {
+            pool.close().await;
+        }
+        Ok(())
+    }
+}
+
+/// The migrations of every database that is declared here, by its name: those in the binary, or those on disk under
+/// `root`, the checkout that the binary was built from, so that a new file needs no new build.
+///
+/// # Errors
+///
+/// Everything that is wrong with the files on disk.
+#[cfg(feature = "postgres")]
+pub(crate) fn migrations(
+    entries: &[Entry],
+    root: Option<&std::path::Path>,
+) -> Result<BTreeMap<String, Vec<Migration>>, Vec<String>> {
+    let mut files = BTreeMap::new();
+    let mut problems = Vec::new();
+    for entry in entries {
+        let (Declaration::Database(it), Item::Database(database)) =
+            (&entry.declaration, entry.item)
+        else {
+            continue;
+        };
+        match root.and_then(|root| sql::folder(it, root)) {
+            Some(folder) => match underlay_backends::postgres::migrations::read_dir(&folder) {
+                Ok(read) => {
+                    files.insert(it.name.clone(), read);
+                }
+                Err(errors) => problems.extend(errors),
+            },
+            None => {
+                files.insert(it.name.clone(), database.migrations());
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(files)
+    } else {
+        Err(problems)
+    }
 }
 
 /// What is left to run once the statics are bound.
@@ -353,6 +411,8 @@ pub(crate) struct Bound {
     pub(crate) buckets: server::Buckets,
     pub(crate) signing_key: underlay_backends::disk::SigningKey,
     pub(crate) brokers: Vec<Broker>,
+    #[cfg(feature = "postgres")]
+    pub(crate) pools: BTreeMap<String, Pools>,
 }
 
 /// Binds every static to its backend: in the current test scope if there is one, else for the process.
@@ -363,7 +423,7 @@ pub(crate) struct Bound {
 pub(crate) fn bind_statics(
     entries: &[Entry],
     mut backends: Backends,
-    #[cfg(feature = "postgres")] pools: &BTreeMap<String, sqlx::PgPool>,
+    #[cfg(feature = "postgres")] pools: BTreeMap<String, Pools>,
 ) -> Result<Bound> {
     let mut problems = Vec::new();
     let mut consumers = Vec::new();
@@ -379,9 +439,16 @@ pub(crate) fn bind_statics(
         match (declaration, item) {
             #[cfg(feature = "postgres")]
             (Declaration::Database(it), Item::Database(database)) => match pools.get(&it.name) {
-                Some(pool) => database.bind(pool.clone()),
+                Some(pools) => database.bind(pools.clone()),
                 None => problems.push(unbound("database", &it.name)),
             },
+            #[cfg(feature = "postgres")]
+            (Declaration::Reference(it), Item::Database(database)) => {
+                match pools.get(&it.resource) {
+                    Some(pools) => database.bind(pools.clone()),
+                    None => problems.push(unbound("database", &it.resource)),
+                }
+            }
             (Declaration::Topic(it), Item::Topic(topic)) => match backends.topics.get(&it.name) {
                 Some(backend) => topic.bind(Arc::clone(backend)),
                 None => problems.push(unbound("topic", &it.name)),
@@ -429,6 +496,8 @@ pub(crate) fn bind_statics(
         buckets: backends.buckets,
         signing_key: backends.signing_key,
         brokers: backends.brokers,
+        #[cfg(feature = "postgres")]
+        pools,
     })
 }
 

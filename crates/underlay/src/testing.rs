@@ -18,7 +18,7 @@ use crate::consume::{Consumer, Outcome};
 use crate::handle::{Scope, Slot};
 use crate::inventory::{self, Entry, Item};
 use crate::server::{self, Jobs, Served};
-use crate::{Error, ErrorKind, Result, bind, start};
+use crate::{Error, ErrorKind, Result, bind, config, start};
 
 mod host;
 
@@ -31,7 +31,7 @@ struct State {
     buckets: server::Buckets,
     signing_key: underlay_backends::disk::SigningKey,
     #[cfg(feature = "postgres")]
-    pools: BTreeMap<String, sqlx::PgPool>,
+    pools: BTreeMap<String, crate::database::Pools>,
 }
 
 static STATE: Slot<State> = Slot::new();
@@ -199,26 +199,28 @@ pub fn run<F: Future>(name: &'static str, body: impl FnOnce() -> F) -> F::Output
 
 /// Binds everything for one test.
 async fn prepare() -> Result<host::Clones> {
-    let entries = Arc::new(inventory::entries().map_err(start::configuration)?);
+    let entries = Arc::new(inventory::entries().map_err(config::configuration)?);
     let model = Arc::new(inventory::model(&entries));
-    let (config, clones) = host::clone(&model, &entries).await?;
-    let backends = bind::connect(&config, &model, "http://localhost")
+    let (infra, clones) = host::clone(&model, &entries).await?;
+    let backends = bind::connect(&infra, &model, "http://localhost")
         .await
-        .map_err(start::configuration)?;
+        .map_err(config::configuration)?;
     #[cfg(feature = "postgres")]
     let (backends, pools) = {
+        use underlay_model::infra::Migrations;
+
         let mut backends = backends;
         let opened = std::mem::take(&mut backends.databases);
-        let pools = crate::sql::migrate(opened, &BTreeMap::new())
-            .await
-            .map_err(start::configuration)?;
+        // The clone has what its template has, which is migrated.
+        let migrated = crate::sql::migrate(opened, &BTreeMap::new(), Migrations::Off).await;
+        let pools = crate::sql::pools(&migrated.map_err(config::configuration)?);
         (backends, pools)
     };
     let bound = start::bind_statics(
         &entries,
         backends,
         #[cfg(feature = "postgres")]
-        &pools,
+        pools,
     )?;
     STATE.bind(State {
         entries,
@@ -228,7 +230,7 @@ async fn prepare() -> Result<host::Clones> {
         buckets: bound.buckets,
         signing_key: bound.signing_key,
         #[cfg(feature = "postgres")]
-        pools,
+        pools: bound.pools,
     });
     Ok(clones)
 }

@@ -3,8 +3,8 @@
 use underlay_model::{InfraConfig, Model};
 
 use crate::Result;
+use crate::config::configuration;
 use crate::inventory::Entry;
-use crate::start::configuration;
 
 #[cfg(feature = "local")]
 pub(super) use shared::{Clones, clone};
@@ -33,6 +33,8 @@ mod shared {
     use std::sync::Arc;
 
     use tokio::sync::OnceCell;
+    #[cfg(feature = "postgres")]
+    use underlay_backends::postgres::migrations::Migration;
     use underlay_local::{Kind, Options, Provisioned};
 
     use super::{Entry, InfraConfig, Model, Result, configuration};
@@ -130,15 +132,24 @@ mod shared {
         let Some(cluster) = &host.cluster else {
             return Ok(Vec::new());
         };
-        let statics = crate::start::databases(entries);
+        let root = crate::local::checkout()?.root;
+        let files = crate::start::migrations(entries, Some(&root)).map_err(configuration)?;
+        let none = Vec::new();
         let cloned = join_all(model.databases.iter().map(async |database| {
-            let build = async |options: sqlx::postgres::PgConnectOptions| match statics
-                .get(&database.name)
-            {
-                Some(declared) => crate::sql::migrate_fresh(declared, &options).await,
-                None => Ok(()),
+            let files = files.get(&database.name).unwrap_or(&none);
+            let servers = &host.provisioned.config.sql_servers;
+            let place = servers
+                .iter()
+                .find_map(|it| it.databases.get(&database.name));
+            let service = place
+                .filter(|it| it.migrator.is_some())
+                .map(|it| it.username.as_str());
+            let build = async |options: sqlx::postgres::PgConnectOptions| {
+                crate::sql::migrate_fresh(files, &options, service).await
             };
-            let template = cluster.template(&template_name(database), build).await?;
+            let template = cluster
+                .template(&template_name(&database.name, files), build)
+                .await?;
             Ok((database.name.as_str(), cluster.clone(&template).await?))
         }));
         let mut databases = Vec::new();
@@ -165,11 +176,8 @@ mod shared {
 
     /// Everything that a migrated database's content depends on.
     #[cfg(feature = "postgres")]
-    fn template_name(database: &underlay_model::model::Database) -> String {
-        let migrations = database
-            .migrations
-            .iter()
-            .map(|it| format!(" {}:{}", it.number, it.checksum));
-        format!("{}{}", database.name, migrations.collect::<String>())
+    fn template_name(name: &str, files: &[Migration]) -> String {
+        let files = files.iter().map(|it| format!("\n{}\n{}", it.file, it.sql));
+        format!("{name}{}", files.collect::<String>())
     }
 }
