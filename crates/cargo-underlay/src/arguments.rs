@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Down(command::down::Arguments),
     Reset(command::reset::Arguments),
     Namespace(command::namespace::Arguments),
+    Db(command::db::Arguments),
     Postgres(command::postgres::Arguments),
     Doctor(command::doctor::Arguments),
 }
@@ -58,6 +59,7 @@ impl Command {
             Self::Ps(arguments) => command::ps::run(arguments, output),
             Self::Down(arguments) => command::down::run(arguments, output),
             Self::Reset(arguments) => command::reset::run(arguments, output),
+            Self::Db(arguments) => command::db::run(arguments, output),
             Self::Postgres(arguments) => command::postgres::run(arguments, output),
             Self::Doctor(arguments) => command::doctor::run(arguments, output),
             Self::Namespace(arguments) => command::namespace::run(arguments, output),

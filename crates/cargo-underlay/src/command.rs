@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod check;
+pub(crate) mod db;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod exec;

@@ -1,11 +1,6 @@
 //! Runs `cargo build` and says which files it left. Cargo's diagnostics go to standard error as they are.
 
-use std::{
-    ffi::OsString,
-    io::BufReader,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::{ffi::OsString, io::BufReader, path::PathBuf, process::Stdio};
 
 use cargo_metadata::{Artifact, Message, Package, PackageId, Target};
 
@@ -88,21 +83,17 @@ impl Compilation {
     }
 
     fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<Self, Failure> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(&cargo);
-        command.args(["build", "--message-format=json-render-diagnostics"]);
-        if let Some(path) = workspace.manifest_path() {
-            command.arg("--manifest-path").arg(path);
-        }
+        let mut command = workspace.cargo("build");
+        let cargo = command.get_program().to_string_lossy().into_owned();
         let started = command
+            .arg("--message-format=json-render-diagnostics")
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn();
         let cannot_run = |error: &std::io::Error| {
             Failure::error(format!(
-                "cannot run {}: {}; is cargo installed?",
-                cargo.to_string_lossy(),
+                "cannot run {cargo}: {}; is cargo installed?",
                 os_text(error)
             ))
         };

@@ -4,12 +4,17 @@
 
 mod arguments;
 mod binary;
+mod checked;
+mod child;
 mod command;
 mod compile;
 mod confirm;
+mod declared;
+mod environment;
 mod examination;
 mod failure;
 mod file;
+mod module_tree;
 mod nested;
 mod output;
 mod progress;
@@ -26,6 +31,9 @@ use clap::Parser;
 use crate::{arguments::Arguments, output::Output};
 
 fn main() -> ExitCode {
+    if let Some(code) = command::db::wrapper(std::env::args_os()) {
+        return code;
+    }
     // Cargo calls `cargo-underlay underlay …`; without cargo the first `underlay` is not there.
     let mut arguments: Vec<_> = std::env::args_os().collect();
     if arguments.get(1).is_some_and(|it| it == "underlay") {

@@ -14,9 +14,18 @@ pub(crate) fn progress() -> Bars<Lines> {
     Bars::new(Lines::default())
 }
 
+/// A reporter for people who were told already which server was chosen.
+pub(crate) fn further_progress() -> Bars<Lines> {
+    Bars::new(Lines {
+        knows_choice: true,
+        ..Lines::default()
+    })
+}
+
 /// Shows events as lines.
 #[derive(Default)]
 pub(crate) struct Lines {
+    knows_choice: bool,
     /// What is in progress and has been told.
     told: Mutex<HashSet<String>>,
 }
@@ -25,6 +34,7 @@ impl Reporter for Lines {
     fn report(&self, event: Event<'_>) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let line = match event {
+            Event::Chosen { .. } if self.knows_choice => return,
             Event::Chosen { line } => line.to_owned(),
             Event::Notice { message } => message.to_owned(),
             Event::Progress { what, .. } if told.insert(what.to_owned()) => format!("{what} …"),

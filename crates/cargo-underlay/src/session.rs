@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use underlay_local::{Checkout, Options, Provisioned, Rung, provision};
+use underlay_local::{Checkout, Options, Provisioned, provision};
 use underlay_model::{Model, check::check};
 
 use crate::{
     arguments::Selection,
-    command::{check::has_errors, model},
+    command::{check::has_errors, db::migrate, model},
+    declared::Databases,
+    environment::{Access, Environment, Place, holds_a_server},
     failure::Failure,
-    file::{self, Access},
+    file,
     output::{Output, pretty},
-    progress::progress,
+    progress::{further_progress, progress},
     workspace::Workspace,
 };
 
@@ -34,10 +36,23 @@ pub(crate) struct Database {
     /// `host:port`, or a socket's folder.
     pub(crate) host: String,
     pub(crate) user: String,
+    /// The connection URI, with the password.
+    #[serde(skip)]
+    pub(crate) uri: String,
+}
+
+/// What becomes of a binary that does not compile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Uncompiled {
+    /// Nothing is started.
+    Refuse,
+    /// The databases that its source declares are started, and nothing else.
+    DatabasesOnly,
 }
 
 impl Session {
-    /// Builds the binary, reads what it declares, and starts that.
+    /// Starts the databases that the source declares and applies their migrations, so that queries can be checked
+    /// against them; then builds the binary, reads what it declares, and starts that.
     ///
     /// # Errors
     ///
@@ -45,30 +60,69 @@ impl Session {
     pub(crate) async fn start(
         selection: &Selection,
         namespace: Option<String>,
+        uncompiled: Uncompiled,
         output: &Output,
     ) -> Result<Self, Failure> {
-        let workspace = Workspace::load(selection)?;
-        let model = model::read(&model::build(&workspace, selection, false, &[])?)?;
-        let problems = check(&model);
-        if has_errors(&problems) {
-            return Err(Failure::in_source(problems, workspace.root()));
+        let mut workspace = Workspace::load(selection)?;
+        let source = Databases::find(&workspace, selection, output)?;
+        let mut environment = None;
+        if !source.all.is_empty() {
+            let place = Place {
+                namespace: namespace.clone(),
+                ..Place::default()
+            };
+            let opened = Environment::open(&place, &workspace, &source).await?;
+            migrate(&opened, &source.all).await?;
+            workspace = workspace.with_variables(opened.variables(&source.all)?);
+            environment = Some(opened);
         }
-        output.problems(&problems, &workspace.root());
-        let checkout = Checkout::find(&workspace.root())?;
-        let options = Options {
-            namespace,
-            ..Options::default()
+        let built = model::build(&workspace, selection, false, &[]);
+        let (model, provisioned) = match (built, environment) {
+            (
+                Err(_),
+                Some(Environment {
+                    provisioned: Some(provisioned),
+                    ..
+                }),
+            ) if uncompiled == Uncompiled::DatabasesOnly => {
+                output.note(
+                    "the binary does not compile, so only the databases that its source declares are started",
+                );
+                (source.model(), provisioned)
+            }
+            (Err(failure), _) => return Err(failure),
+            (Ok(binary), environment) => {
+                let model = model::read(&binary)?;
+                let problems = check(&model);
+                if has_errors(&problems) {
+                    return Err(Failure::in_source(problems, workspace.root()));
+                }
+                output.problems(&problems, &workspace.root());
+                let checkout = Checkout::find(&workspace.root())?;
+                let options = Options {
+                    namespace,
+                    ..Options::default()
+                };
+                let reporter = match environment {
+                    Some(_) => further_progress(),
+                    None => progress(),
+                };
+                let provisioned = provision(&model, &checkout, &options, &reporter).await?;
+                // Until here, so that a server does not stop in between.
+                drop(environment);
+                (model, provisioned)
+            }
         };
-        let provisioned = provision(&model, &checkout, &options, &progress()).await?;
+        let checkout = Checkout::find(&workspace.root())?;
         let infra = checkout
             .state
             .join(&provisioned.namespace)
             .join("infra.json");
-        file::write(&infra, &pretty(&provisioned.config), Access::Owner)?;
+        file::write(&infra, &pretty(&provisioned.config), file::Access::Owner)?;
         if !provisioned.missing_secrets.is_empty() {
             output.note(&missing_secrets(&provisioned.missing_secrets));
         }
-        let databases = databases(&model, &provisioned);
+        let databases = databases(&model, &provisioned)?;
         Ok(Self {
             provisioned,
             infra,
@@ -78,10 +132,7 @@ impl Session {
 
     /// Whether something stops when this process ends.
     pub(crate) fn holds_a_server(&self) -> bool {
-        self.provisioned
-            .postgres
-            .as_ref()
-            .is_some_and(|it| matches!(it.rung, Rung::Native | Rung::Managed))
+        holds_a_server(&self.provisioned)
     }
 }
 
@@ -93,22 +144,26 @@ fn missing_secrets(names: &[String]) -> String {
     )
 }
 
-fn databases(model: &Model, provisioned: &Provisioned) -> Vec<Database> {
+fn databases(model: &Model, provisioned: &Provisioned) -> Result<Vec<Database>, Failure> {
     let servers = &provisioned.config.sql_servers;
     let databases = model.databases.iter().filter_map(|declared| {
         let server = servers
             .iter()
             .find(|it| it.databases.contains_key(&declared.name))?;
         let database = &server.databases[&declared.name];
-        Some(Database {
-            name: declared.name.clone(),
-            database: database
-                .name
-                .clone()
-                .unwrap_or_else(|| declared.name.clone()),
-            host: server.host.clone(),
-            user: database.username.clone(),
-        })
+        let access = Access::of_service(server, &declared.name, database);
+        Some(access.map_err(Failure::error).map(|access| {
+            Database {
+                name: declared.name.clone(),
+                database: database
+                    .name
+                    .clone()
+                    .unwrap_or_else(|| declared.name.clone()),
+                host: server.host.clone(),
+                user: database.username.clone(),
+                uri: access.uri(),
+            }
+        }))
     });
     databases.collect()
 }

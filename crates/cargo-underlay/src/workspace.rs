@@ -10,6 +10,8 @@ use crate::{arguments::Selection, failure::Failure};
 pub(crate) struct Workspace {
     metadata: Metadata,
     manifest_path: Option<PathBuf>,
+    /// What cargo's environment has besides when it compiles.
+    variables: Vec<(String, String)>,
 }
 
 /// One binary target.
@@ -59,11 +61,24 @@ impl Workspace {
         Ok(Self {
             metadata,
             manifest_path: selection.manifest_path.clone(),
+            variables: Vec::new(),
         })
     }
 
-    pub(crate) fn manifest_path(&self) -> Option<&PathBuf> {
-        self.manifest_path.as_ref()
+    /// The workspace, to be compiled with these variables.
+    pub(crate) fn with_variables(self, variables: Vec<(String, String)>) -> Self {
+        Self { variables, ..self }
+    }
+
+    /// Cargo, about to do something with this workspace.
+    pub(crate) fn cargo(&self, subcommand: &str) -> std::process::Command {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = std::process::Command::new(cargo);
+        command.arg(subcommand).envs(self.variables.iter().cloned());
+        if let Some(path) = &self.manifest_path {
+            command.arg("--manifest-path").arg(path);
+        }
+        command
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -85,6 +100,40 @@ impl Workspace {
         path.strip_prefix(&self.metadata.workspace_root)
             .unwrap_or(path)
             .to_string()
+    }
+
+    /// A file as the compiler names it: relative to the workspace's root where it lies in there.
+    pub(crate) fn relative(&self, path: &std::path::Path) -> String {
+        let root = self.metadata.workspace_root.as_std_path();
+        let path = path.strip_prefix(root).unwrap_or(path);
+        path.display().to_string()
+    }
+
+    /// The members whose source counts: those of the binaries that can be meant, and the members that these need.
+    /// Where no binary is meant by name or place, those of all binaries.
+    ///
+    /// # Errors
+    ///
+    /// When something is named that is not there.
+    pub(crate) fn scope(&self, selection: &Selection) -> Result<Vec<&Package>, Failure> {
+        let named = self.packages(selection)?;
+        let roots: Vec<&Package> = match self.binaries(selection) {
+            Ok(binaries) => binaries.iter().map(|it| it.package).collect(),
+            Err(failure) if selection.bin.is_some() => return Err(failure),
+            Err(_) if selection.package.is_some() => named,
+            Err(_) => self.members().collect(),
+        };
+        let mut scope: Vec<&Package> = Vec::new();
+        for root in roots {
+            let libraries = self.libraries(root);
+            let needed = libraries.iter().map(|it| it.package);
+            for package in std::iter::once(root).chain(needed) {
+                if !scope.iter().any(|it| it.id == package.id) {
+                    scope.push(package);
+                }
+            }
+        }
+        Ok(scope)
     }
 
     /// The one binary that is meant, by `cargo run`'s rules; among several, the one whose package uses Underlay.

@@ -6,16 +6,20 @@ use tokio::process::Command;
 
 use crate::{
     arguments::Selection,
-    failure::{Failure, os_text},
+    child,
+    declared::url_variable,
+    failure::Failure,
     output::Output,
-    session::{Session, block_on},
-    signal::{Signal, Signals},
+    session::{Session, Uncompiled, block_on},
 };
 
 /// Run a command with what a binary declares running, and with the variables that say where it is.
 ///
-/// UNDERLAY_INFRA names the infra config. If one database is declared, PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD
-/// say where that is, so that `cargo underlay exec psql` works. The exit code is the command's.
+/// UNDERLAY_INFRA names the infra config, and ORDERS_DATABASE_URL the database `orders`. If one database is declared,
+/// DATABASE_URL, PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD say where that is, so that `cargo underlay exec psql`
+/// works. Migrations are applied before. If the binary does not compile, the databases run all the same, so that
+/// `cargo underlay exec -- cargo build` works with queries that are checked while compiling. The exit code is the
+/// command's.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The infrastructure namespace, instead of the active one.
@@ -45,48 +49,23 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Fai
         ));
     }
     block_on(async {
-        let session = Session::start(&arguments.selection, arguments.namespace, output).await?;
+        let session = Session::start(
+            &arguments.selection,
+            arguments.namespace,
+            Uncompiled::DatabasesOnly,
+            output,
+        )
+        .await?;
         let mut command = Command::new(program);
         command
             .args(rest)
             .env("UNDERLAY_INFRA", &session.infra)
-            .envs(postgres_variables(&session))
-            .kill_on_drop(true);
-        let cannot = |error: &std::io::Error| {
-            Failure::error(format!(
-                "cannot run {}: {}",
-                program.to_string_lossy(),
-                os_text(error)
-            ))
-        };
-        let mut signals = Signals::receive().map_err(|error| cannot(&error))?;
-        let mut child = command.spawn().map_err(|error| cannot(&error))?;
-        let status = loop {
-            tokio::select! {
-                status = child.wait() => break status,
-                signal = signals.next() => match signal {
-                    // On a terminal it reaches the child, too, and it is the child's business when to end.
-                    Signal::Interrupt => {}
-                    Signal::Terminate => child.start_kill().map_err(|error| cannot(&error))?,
-                },
-            }
-        };
-        let status = status.map_err(|error| cannot(&error))?;
-        Ok(exit_code(status))
+            .envs(postgres_variables(&session));
+        for database in &session.databases {
+            command.env(url_variable(&database.name), &database.uri);
+        }
+        child::run(command).await
     })
-}
-
-/// The command's exit code; 128 and the signal's number if one ended it, as shells say it.
-fn exit_code(status: std::process::ExitStatus) -> ExitCode {
-    #[cfg(unix)]
-    let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|it| 128 + it);
-    #[cfg(not(unix))]
-    let signal = None;
-    let code = status
-        .code()
-        .or(signal)
-        .and_then(|code| u8::try_from(code).ok());
-    ExitCode::from(code.unwrap_or(Failure::FAILED))
 }
 
 /// The variables that libpq and its programs read, if there is one database that they can mean.
@@ -113,5 +92,6 @@ fn postgres_variables(session: &Session) -> Vec<(&'static str, String)> {
         ("PGDATABASE", database.database.clone()),
         ("PGUSER", database.user.clone()),
         ("PGPASSWORD", password),
+        ("DATABASE_URL", database.uri.clone()),
     ]
 }

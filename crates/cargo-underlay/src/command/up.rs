@@ -8,7 +8,7 @@ use crate::{
     arguments::Selection,
     failure::Failure,
     output::Output,
-    session::{Session, block_on},
+    session::{Session, Uncompiled, block_on},
     signal::Signals,
 };
 
@@ -24,7 +24,13 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Failure> {
     block_on(async {
-        let session = Session::start(&arguments.selection, arguments.namespace, output).await?;
+        let session = Session::start(
+            &arguments.selection,
+            arguments.namespace,
+            Uncompiled::Refuse,
+            output,
+        )
+        .await?;
         if output.is_json() {
             output.document(&json!({
                 "namespace": session.provisioned.namespace,

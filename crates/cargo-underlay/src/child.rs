@@ -1,0 +1,55 @@
+//! A program that is run in this one's place, on its terminal. Does not know what it is for.
+
+use std::process::ExitCode;
+
+use tokio::process::Command;
+
+use crate::{
+    failure::{Failure, os_text},
+    signal::{Signal, Signals},
+};
+
+/// Runs a program to its end, and gives its exit code.
+///
+/// # Errors
+///
+/// When it cannot be run.
+pub(crate) async fn run(mut command: Command) -> Result<ExitCode, Failure> {
+    let program = command
+        .as_std()
+        .get_program()
+        .to_string_lossy()
+        .into_owned();
+    let cannot = |error: &std::io::Error| {
+        Failure::error(format!("cannot run {program}: {}", os_text(error)))
+    };
+    let mut signals = Signals::receive().map_err(|error| cannot(&error))?;
+    let mut child = command
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| cannot(&error))?;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            signal = signals.next() => match signal {
+                // On a terminal it reaches the child, too, and it is the child's business when to end.
+                Signal::Interrupt => {}
+                Signal::Terminate => child.start_kill().map_err(|error| cannot(&error))?,
+            },
+        }
+    };
+    Ok(exit_code(status.map_err(|error| cannot(&error))?))
+}
+
+/// The command's exit code; 128 and the signal's number if one ended it, as shells say it.
+fn exit_code(status: std::process::ExitStatus) -> ExitCode {
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|it| 128 + it);
+    #[cfg(not(unix))]
+    let signal = None;
+    let code = status
+        .code()
+        .or(signal)
+        .and_then(|code| u8::try_from(code).ok());
+    ExitCode::from(code.unwrap_or(Failure::FAILED))
+}
