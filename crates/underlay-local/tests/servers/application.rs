@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, postgres::PgConnectOptions};
 use underlay_local::{
     Checkout, Event, Kind, Options, Provisioned, Reporter, TestCluster, provision,
+    recreate_databases,
 };
 use underlay_model::{
     Model,
@@ -27,7 +28,7 @@ use underlay_model::{
 };
 
 /// The number of the account `nobody` and its group, on Debian and its kin.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// What a refusal ends with when the rung was pinned.
 pub(crate) const WAY_OUT: &str = "; mend that, or let another way be found: remove `use` or `url` from underlay.toml \
@@ -271,6 +272,36 @@ impl Up {
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
+    /// Runs a statement as the `service` or the `migrator` of the infra config, or as a role whose password is its name.
+    pub(crate) fn query_as(
+        &mut self,
+        role: &str,
+        database: &str,
+        sql: &str,
+    ) -> Result<Vec<String>, String> {
+        self.ask(json!({ "database": database, "sql": sql, "as": role }))
+    }
+
+    pub(crate) fn recreate(&mut self, databases: &[&str]) -> Result<Vec<String>, String> {
+        self.ask(json!({ "recreate": databases }))
+    }
+
+    /// What `Debug` shows of everything that there is.
+    pub(crate) fn debug(&mut self) -> String {
+        self.ask(json!({ "debug": true })).unwrap().remove(0)
+    }
+
+    /// What the first declared database says of one of its roles.
+    pub(crate) fn role(&self, role: &str, field: &str) -> String {
+        let databases = &self.answer["config"]["sql_servers"][0]["databases"];
+        let database = databases.as_object().unwrap().values().next().unwrap();
+        let place = match role {
+            "migrator" => &database["migrator"],
+            _ => database,
+        };
+        place[field].as_str().unwrap().to_owned()
+    }
+
     /// The template of a name, built with a statement.
     pub(crate) fn template(&mut self, name: &str, sql: &str) -> Result<String, String> {
         Ok(self.ask(json!({ "template": name, "sql": sql }))?.remove(0))
@@ -405,12 +436,23 @@ async fn serve(
     let text = |key: &str| request.get(key).and_then(Value::as_str);
     let sql = text("sql").unwrap_or_default().to_owned();
     if let Some(database) = text("database") {
-        let options = provisioned
+        let mut options = provisioned
             .admin
             .as_ref()
             .unwrap()
             .connect_options(database);
+        if let Some(role) = text("as") {
+            let (name, password) = login(provisioned, role);
+            options = options.username(&name).password(&password);
+        }
         return query(options, sql).await.map_err(|error| error.to_string());
+    }
+    if let Some(names) = request.get("recreate") {
+        let names: Vec<String> = serde_json::from_value(names.clone()).unwrap();
+        let recreated = recreate_databases(provisioned, &names).await;
+        return recreated
+            .map(|()| Vec::new())
+            .map_err(|error| error.to_string());
     }
     if cluster.is_none() {
         *cluster = Some(
@@ -420,6 +462,9 @@ async fn serve(
         );
     }
     let cluster = cluster.as_ref().unwrap();
+    if request.get("debug").is_some() {
+        return Ok(vec![format!("{provisioned:#?} {cluster:#?}")]);
+    }
     let answer = if let Some(name) = text("template") {
         cluster
             .template(name, async |options| query(options, sql).await.map(drop))
@@ -433,6 +478,24 @@ async fn serve(
             .map(|()| String::new())
     };
     answer.map(|it| vec![it]).map_err(|error| error.to_string())
+}
+
+/// The name and password of a role.
+fn login(provisioned: &Provisioned, role: &str) -> (String, String) {
+    let database = provisioned.config.sql_servers[0]
+        .databases
+        .values()
+        .next()
+        .unwrap();
+    let (name, password) = match role {
+        "service" => (&database.username, &database.password),
+        "migrator" => {
+            let migrator = database.migrator.as_ref().unwrap();
+            (&migrator.username, &migrator.password)
+        }
+        other => return (other.to_owned(), other.to_owned()),
+    };
+    (name.clone(), password.expose().to_owned())
 }
 
 async fn query(options: PgConnectOptions, sql: String) -> Result<Vec<String>, sqlx::Error> {

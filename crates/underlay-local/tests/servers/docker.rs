@@ -69,7 +69,7 @@ pub(crate) fn absent() -> Option<String> {
     }
 }
 
-fn start(folder: &Folder) -> Start<'_> {
+pub(crate) fn start(folder: &Folder) -> Start<'_> {
     folder.uses_docker.store(true, Ordering::Relaxed);
     folder.application().with("UNDERLAY_POSTGRES", "docker")
 }

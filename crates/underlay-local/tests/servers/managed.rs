@@ -50,7 +50,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     )
 }
 
-fn absent() -> Option<String> {
+pub(crate) fn absent() -> Option<String> {
     if native::installed().is_none() {
         return Some(
             "no PostgreSQL server binaries under /usr/lib/postgresql to fill a mirror with"
@@ -78,7 +78,7 @@ fn archive_name() -> String {
 }
 
 /// A folder as the publisher's releases are laid out.
-fn mirror(folder: &Folder) -> PathBuf {
+pub(crate) fn mirror(folder: &Folder) -> PathBuf {
     let mirror = folder.checkout.root.join("mirror");
     let release = mirror.join(RELEASE);
     let top = folder.checkout.root.join("content").join(archive_name());
@@ -118,7 +118,7 @@ fn mirror(folder: &Folder) -> PathBuf {
 }
 
 /// Serves a folder over HTTP for as long as the test program runs; gives the address.
-fn serve(folder: PathBuf) -> String {
+pub(crate) fn serve(folder: PathBuf) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
