@@ -16,17 +16,31 @@ use crate::folder::Folder;
 pub(crate) struct Server {
     runtime: Runtime,
     pub(crate) provisioned: Provisioned,
+    /// The database that is looked into.
+    database: String,
+}
+
+/// A lock that is held on a connection of its own, until it is dropped.
+pub(crate) struct Lock<'a> {
+    _connection: PgConnection,
+    /// Its connection lives on it.
+    _server: &'a Server,
 }
 
 impl Server {
-    /// Joins the server of a checkout, or starts it.
+    /// Joins the server of a checkout of the shop, or starts it.
     pub(crate) fn of(folder: &Folder, pin: Pin) -> Self {
+        Self::of_database(folder, pin, "orders")
+    }
+
+    /// Joins the server of a checkout with one database, or starts it.
+    pub(crate) fn of_database(folder: &Folder, pin: Pin, database: &str) -> Self {
         let mut model = Model::empty(Application {
             name: "shop".to_owned(),
             version: "0.1.0".to_owned(),
         });
         model.databases.push(Database {
-            name: "orders".to_owned(),
+            name: database.to_owned(),
             engine: Engine::Postgres,
             migrations: Vec::new(),
             migrations_dir: None,
@@ -54,6 +68,7 @@ impl Server {
         Self {
             provisioned: provisioned.unwrap_or_else(|errors| panic!("{errors}")),
             runtime,
+            database: database.to_owned(),
         }
     }
 
@@ -62,17 +77,55 @@ impl Server {
         &self.provisioned.config.sql_servers[0].host
     }
 
-    /// The rows of a query of the database `orders`.
-    pub(crate) fn query(&self, sql: &'static str) -> Vec<PgRow> {
+    async fn connect(&self) -> PgConnection {
         let admin = self.provisioned.admin.as_ref().unwrap();
+        let options = admin.connect_options(&self.database);
+        options.connect().await.unwrap()
+    }
+
+    /// The rows of a query.
+    pub(crate) fn query(&self, sql: &'static str) -> Vec<PgRow> {
+        self.query_of(sql, &[])
+    }
+
+    fn query_of(&self, sql: &'static str, values: &[&str]) -> Vec<PgRow> {
         self.runtime.block_on(async {
-            let mut connection: PgConnection =
-                admin.connect_options("orders").connect().await.unwrap();
-            sqlx::query(sql).fetch_all(&mut connection).await.unwrap()
+            let mut query = sqlx::query(sql);
+            for value in values {
+                query = query.bind(*value);
+            }
+            query.fetch_all(&mut self.connect().await).await.unwrap()
         })
     }
 
-    /// The one value of a query of the database `orders`.
+    /// Takes an advisory lock.
+    pub(crate) fn hold_lock(&self, number: i64) -> Lock<'_> {
+        let connection = self.runtime.block_on(async {
+            let mut connection = self.connect().await;
+            sqlx::query("SELECT pg_advisory_lock($1)")
+                .bind(number)
+                .execute(&mut connection)
+                .await
+                .unwrap();
+            connection
+        });
+        Lock {
+            _connection: connection,
+            _server: self,
+        }
+    }
+
+    /// The one value of a query with texts in it.
+    pub(crate) fn value_of<T>(&self, sql: &'static str, values: &[&str]) -> T
+    where
+        T: for<'a> sqlx::Decode<'a, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        use sqlx::Row as _;
+
+        self.query_of(sql, values).remove(0).get(0)
+    }
+
+    /// The one value of a query.
     pub(crate) fn value<T>(&self, sql: &'static str) -> T
     where
         T: for<'a> sqlx::Decode<'a, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,

@@ -19,6 +19,7 @@ mod folder;
 mod http;
 mod ladder;
 mod load;
+mod migrations;
 mod mirror;
 mod servers;
 mod shop;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         errors::trials(),
         config::trials(),
         load::trials(),
+        migrations::trials(),
     ];
     libtest_mimic::run(&arguments, suites.into_iter().flatten().collect()).exit_code()
 }
