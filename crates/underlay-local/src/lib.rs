@@ -24,7 +24,7 @@
 //!
 //! | Path | What |
 //! |---|---|
-//! | `<temp>/underlay-<uid>-<10 digits>/` | the native server's socket, FIFO, script and `owner.json`, per checkout, namespace and kind |
+//! | `<temp>/underlay-<uid>-<10 digits>/` | the native server's socket, FIFO, script and `owner.json`, per checkout, namespace and kind; gone when it ends |
 //! | `/dev/shm/underlay-<uid>-<checkout>/` | test clusters; in the temporary folder where there is no room |
 //! | `$UNDERLAY_CACHE`, else the user's cache folder, in `underlay/postgres/<release>-<target>/` | downloaded server binaries |
 //! | `/var/tmp/underlay-0-<checkout>/` | clusters, when root may not run the server and the checkout is closed to others |

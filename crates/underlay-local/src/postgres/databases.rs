@@ -105,6 +105,7 @@ pub(crate) async fn provide(
     if !status.knows(&roles) {
         let exist = status.marks.each_ref().map(Option::is_some);
         match roles::create(connection, &roles, exist, &status.rights).await {
+            Ok(()) if exist == [true, true] => tell_new_passwords(scope, server, &roles),
             Ok(()) => {}
             // Somebody else's roles by these names, or a service with rules of its own.
             Err(error) if server.rung == Rung::Url && admin::is_denied(&error) => {
@@ -185,6 +186,17 @@ fn tell_without_roles(scope: &Scope<'_>, server: &Server, reason: &str) {
         "the service and its migrations have no roles of their own here, and use {} with all its rights: on {} it \
          {reason}",
         server.user,
+        server.address.host()
+    );
+    scope.reporter.report(Event::Notice { message: &message });
+}
+
+fn tell_new_passwords(scope: &Scope<'_>, server: &Server, roles: &Roles) {
+    let message = format!(
+        "the passwords of {} and {} on {} were not known here, and are new ones now: what else uses these roles has to \
+         start again",
+        roles.migrator.name,
+        roles.service.name,
         server.address.host()
     );
     scope.reporter.report(Event::Notice { message: &message });

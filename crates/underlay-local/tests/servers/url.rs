@@ -193,6 +193,9 @@ fn url_a_lost_state_folder_is_mended() {
     fs::remove_dir_all(&folder.checkout.state).unwrap();
     let mut up = start(&folder, &server, ROLE).provision();
     assert_ne!(up.role("service", "password"), password);
+    let notices = notices(&up);
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].contains("are new ones now"), "{notices:?}");
     let count = "SELECT count(*)::text FROM t";
     assert_eq!(up.query_as("service", "orders", count).unwrap(), ["0"]);
 }
