@@ -36,8 +36,10 @@ async fn write_invoice(event: OrderPlaced) -> underlay::Result<()> {
     INVOICES
         .upload_with(&format!("{}.txt", event.order_id), invoice(&event), upload)
         .await?;
-    sqlx::query("UPDATE orders SET invoiced_at = coalesce(invoiced_at, now()), deliveries = deliveries + 1 WHERE id = $1")
-        .bind(event.order_id)
+    sqlx::query!(
+        "UPDATE orders SET invoiced_at = coalesce(invoiced_at, now()), deliveries = deliveries + 1 WHERE id = $1",
+        event.order_id,
+    )
         .execute(&*ORDERS)
         .await?;
     Ok(())

@@ -1,6 +1,8 @@
 //! Orders: a database, a topic that tells of each order, and a job that expires the unpaid ones.
+//!
+//! The queries are checked against the migrations while this compiles. What that takes lies in `.sqlx`, so that no
+//! database is needed; after a query or a migration has changed, `cargo underlay db prepare` writes it anew.
 
-use sqlx::FromRow;
 use underlay::axum::extract::Path;
 use underlay::axum::http::StatusCode;
 use underlay::axum::{Json, response::IntoResponse};
@@ -39,7 +41,7 @@ pub(crate) struct NewOrder {
 }
 
 /// An order as customers see it.
-#[derive(Debug, Serialize, FromRow)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Order {
     id: i64,
     customer: String,
@@ -58,12 +60,12 @@ async fn place_order(Json(new): Json<NewOrder>) -> underlay::Result<impl IntoRes
     if !sessions::within_limit(&new.customer, "orders").await? {
         return Ok((StatusCode::TOO_MANY_REQUESTS, Json(None)));
     }
-    let order_id: i64 = sqlx::query_scalar(
+    let order_id = sqlx::query_scalar!(
         "INSERT INTO orders (customer, item, quantity) VALUES ($1, $2, $3) RETURNING id",
+        new.customer,
+        new.item,
+        new.quantity,
     )
-    .bind(&new.customer)
-    .bind(&new.item)
-    .bind(new.quantity)
     .fetch_one(&*ORDERS)
     .await?;
     let event = OrderPlaced {
@@ -79,10 +81,11 @@ async fn place_order(Json(new): Json<NewOrder>) -> underlay::Result<impl IntoRes
 /// One order.
 #[api(method = GET, path = "/orders/{id}", public)]
 async fn get_order(Path(id): Path<i64>) -> underlay::Result<Json<Order>> {
-    let order = sqlx::query_as(
+    let order = sqlx::query_as!(
+        Order,
         "SELECT id, customer, item, quantity, status, deliveries FROM orders WHERE id = $1",
+        id,
     )
-    .bind(id)
     .fetch_one(&*ORDERS)
     .await?;
     Ok(Json(order))
@@ -91,7 +94,7 @@ async fn get_order(Path(id): Path<i64>) -> underlay::Result<Json<Order>> {
 /// Expires the orders that were not paid within a day.
 #[cron("expire-unpaid-orders", title = "Expire unpaid orders", every = "1h")]
 async fn expire_unpaid_orders() -> underlay::Result<()> {
-    sqlx::query("UPDATE orders SET status = 'expired' WHERE status = 'open' AND placed_at < now() - interval '1 day'")
+    sqlx::query!("UPDATE orders SET status = 'expired' WHERE status = 'open' AND placed_at < now() - interval '1 day'")
         .execute(&*ORDERS)
         .await?;
     Ok(())
