@@ -110,10 +110,14 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode, Fa
         for (file, what) in &differences {
             stale.push(Problem::error(format!("{shown}/{file} {what}"), []));
         }
+        let queries = match files.len() {
+            1 => "1 query".to_owned(),
+            count => format!("{count} queries"),
+        };
         output.line(match (arguments.check, differences.len()) {
-            (_, 0) => format!("{shown}: {} queries, as they were", files.len()),
-            (true, count) => format!("{shown}: {count} of {} queries are stale", files.len()),
-            (false, count) => format!("{shown}: {} queries, {count} changed", files.len()),
+            (_, 0) => format!("{shown}: {queries}, as they were"),
+            (true, count) => format!("{shown}: {queries}, {count} stale"),
+            (false, count) => format!("{shown}: {queries}, {count} changed"),
         });
         documents.push(json!({
             "package": package.name,
