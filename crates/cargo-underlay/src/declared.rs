@@ -4,7 +4,10 @@
 //! binary comes too late for whoever makes the database. This file reads the source as the compiler would find it; what
 //! only a macro makes, it does not see. It knows no server.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Component, PathBuf},
+};
 
 use cargo_metadata::{Package, TargetKind};
 use underlay_model::{
@@ -33,8 +36,19 @@ pub(crate) struct Declared {
 impl Declared {
     /// The migrations' folder.
     pub(crate) fn migrations_folder(&self) -> Option<PathBuf> {
-        let option = self.migrations.as_ref()?;
-        Some(self.folder.join(option).components().collect())
+        let path = self.folder.join(self.migrations.as_ref()?);
+        let mut folder = PathBuf::new();
+        for component in path.components() {
+            // As the attribute does, which does not follow symbolic links either.
+            match component {
+                Component::ParentDir => {
+                    folder.pop();
+                }
+                Component::CurDir => {}
+                other => folder.push(other),
+            }
+        }
+        Some(folder)
     }
 }
 
