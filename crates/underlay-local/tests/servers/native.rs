@@ -60,6 +60,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                 a_server_of_the_users_is_shared_by_namespaces,
             ),
             (
+                "a_database_that_is_not_the_migrators_is_left_alone",
+                a_database_that_is_not_the_migrators_is_left_alone,
+            ),
+            (
                 "what_a_deleted_checkout_left_is_removed",
                 what_a_deleted_checkout_left_is_removed,
             ),
@@ -375,6 +379,28 @@ fn a_server_of_the_users_is_shared_by_namespaces() {
         "SELECT datname::text FROM pg_database WHERE datname LIKE 'orders%' ORDER BY 1",
     );
     assert_eq!(names, ["orders", "orders-pr-12"]);
+}
+
+fn a_database_that_is_not_the_migrators_is_left_alone() {
+    let folder = Folder::new();
+    let mut first = start(&folder).databases(&["users"]).provision();
+    first.query("postgres", "CREATE DATABASE orders");
+    let mut up = start(&folder).provision();
+    assert_eq!(up.role("service", "username"), "underlay");
+    assert!(
+        up.answer["events"].to_string().contains(
+            "so used as underlay with all its rights: the database `orders`; for roles as in production start afresh"
+        ),
+        "{}",
+        up.answer["events"]
+    );
+    up.query("orders", "CREATE TABLE t (x text)");
+    let error = up.recreate(&["orders"]).unwrap_err();
+    assert!(
+        error.ends_with("; start afresh: cargo underlay reset"),
+        "{error}"
+    );
+    assert_eq!(up.query("orders", "SELECT count(*)::text FROM t"), ["0"]);
 }
 
 fn what_a_deleted_checkout_left_is_removed() {
