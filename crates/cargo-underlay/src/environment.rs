@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Which environment is meant.
 #[derive(clap::Args, Clone, Default)]
@@ -299,9 +299,12 @@ async fn create_for_tests(
             postgres::explain(error, &options)
         ))
     };
-    let mut connection = PgConnection::connect_with(&options)
+    let deadline = Instant::now() + PATIENCE;
+    let mut connection = postgres::connect(&options, deadline, |_| {})
         .await
-        .map_err(|error| cannot(&error))?;
+        .map_err(|why| {
+            Failure::error(format!("the server of the tests at {}: {why}", admin.host))
+        })?;
     let databases = config.sql_servers.iter().flat_map(|it| &it.databases);
     for (declared, database) in databases {
         let Some(name) = &database.name else { continue };

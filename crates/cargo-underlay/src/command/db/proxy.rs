@@ -11,11 +11,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
+    time::timeout,
 };
 
 use crate::{
     command::db::source,
-    environment::{Access, Environment, Place, Role, cannot},
+    environment::{Access, Environment, PATIENCE, Place, Role, cannot},
     failure::{Failure, os_text},
     output::Output,
     session::block_on,
@@ -149,8 +150,11 @@ impl Upstream {
         };
         match self {
             Self::Tcp(host, port) => {
-                let server = TcpStream::connect((host.as_str(), *port)).await;
-                let mut server = server.map_err(unreachable)?;
+                let server = TcpStream::connect((host.as_str(), *port));
+                let server = timeout(PATIENCE, server).await;
+                let mut server = server
+                    .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+                    .map_err(unreachable)?;
                 // That one of them goes without a goodbye is its own business.
                 let _ = copy_bidirectional(&mut client, &mut server).await;
             }
