@@ -172,9 +172,11 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let (kind, message) = match &error {
             sqlx::Error::RowNotFound => (ErrorKind::NotFound, "the query returned no row"),
-            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => {
-                (ErrorKind::Unavailable, "the database could not be reached")
-            }
+            sqlx::Error::PoolTimedOut => (
+                ErrorKind::Unavailable,
+                "no connection to the database became free in time: all are in use, or the server does not answer",
+            ),
+            sqlx::Error::Io(_) => (ErrorKind::Unavailable, "the database could not be reached"),
             _ => (ErrorKind::Other, "the database query failed"),
         };
         Self::new(kind, message).with_source(error)

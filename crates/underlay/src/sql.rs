@@ -24,6 +24,8 @@ use crate::database::Pools;
 const MAX_CONNECTIONS: u32 = 100;
 /// How long a caller waits for a free connection, unless the infra config says otherwise.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connecting as the migrator may take.
+const MIGRATOR_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a process waits for another one that applies migrations.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(600);
 
@@ -203,13 +205,18 @@ async fn migrate_one(
         migrator,
         service,
     } = opened;
-    let applied = if mode == Migrations::Off || files.is_empty() {
-        Ok(Vec::new())
+    let is_current = if mode == Migrations::Off || files.is_empty() {
+        Ok(true)
     } else {
-        bring_up(&name, &mut connection, migrator, service, files, mode).await
+        is_current(&name, &mut connection, files, mode).await
     };
-    // A failure to say goodbye is the server's business.
+    // Before another one is opened: a role may be limited to one. A failure to say goodbye is the server's business.
     let _ = connection.close().await;
+    let applied = match is_current {
+        Ok(true) => Ok(Vec::new()),
+        Ok(false) => apply(&name, migrator, service, files).await,
+        Err(problems) => Err(problems),
+    };
     match applied {
         Ok(applied) => Ok(Migrated {
             name,
@@ -223,58 +230,66 @@ async fn migrate_one(
     }
 }
 
-async fn bring_up(
+/// Whether nothing is to be applied, as the service's role sees it: so that such a start needs no other connection.
+///
+/// # Errors
+///
+/// Everything that stands against it.
+async fn is_current(
     name: &str,
     connection: &mut PgConnection,
-    migrator: Result<PgConnectOptions, String>,
-    service: Option<String>,
     files: &[Migration],
     mode: Migrations,
-) -> Result<Vec<Done>, Vec<String>> {
-    // The service's role may look, so that a start with nothing to apply needs no other connection.
-    match migrations::status(connection, files).await {
-        Ok(status) => {
-            let problems = status.problems();
-            if !problems.is_empty() {
-                return Err(problems);
-            }
-            for newer in status.newer() {
-                tracing::warn!(
-                    target: "underlay",
-                    database = name,
-                    "migration {} ({}) is applied and newer than this binary",
-                    newer.number,
-                    newer.description,
-                );
-            }
-            if status.is_current() {
-                return Ok(Vec::new());
-            }
-            if mode == Migrations::Job {
-                let files: Vec<&str> = status
-                    .pending()
-                    .filter_map(|it| it.file.as_deref())
-                    .collect();
-                return Err(vec![format!(
-                    "not applied yet: {}; run the migration job first, which is this binary with UNDERLAY_TASK=migrate",
-                    files.join(", ")
-                )]);
-            }
-        }
+) -> Result<bool, Vec<String>> {
+    let status = match migrations::status(connection, files).await {
+        Ok(status) => status,
         // Not even that, for some hardened role: the migrator will see.
-        Err(error) if mode == Migrations::OnStart && is_forbidden(&error) => {}
+        Err(error) if mode == Migrations::OnStart && is_forbidden(&error) => return Ok(false),
         Err(error) => {
             return Err(vec![format!(
                 "which migrations are applied cannot be seen: {}",
                 crate::error::chain(&error)
             )]);
         }
+    };
+    let problems = status.problems();
+    if !problems.is_empty() {
+        return Err(problems);
     }
+    for newer in status.newer() {
+        tracing::warn!(
+            target: "underlay",
+            database = name,
+            "migration {} ({}) is applied and newer than this binary",
+            newer.number,
+            newer.description,
+        );
+    }
+    if mode == Migrations::Job && !status.is_current() {
+        let files: Vec<&str> = status
+            .pending()
+            .filter_map(|it| it.file.as_deref())
+            .collect();
+        return Err(vec![format!(
+            "not applied yet: {}; run the migration job first, which is this binary with UNDERLAY_TASK=migrate",
+            files.join(", ")
+        )]);
+    }
+    Ok(status.is_current())
+}
+
+async fn apply(
+    name: &str,
+    migrator: Result<PgConnectOptions, String>,
+    service: Option<String>,
+    files: &[Migration],
+) -> Result<Vec<Done>, Vec<String>> {
     let options = migrator.map_err(|why| vec![format!("infra config: sql_servers[].{why}")])?;
-    let deadline = Instant::now() + MIGRATION_DEADLINE;
-    let mut migrating = postgres::connect(&options, deadline, |_| {})
+    let soon = Instant::now() + MIGRATOR_DEADLINE;
+    let mut migrating = postgres::connect(&options, soon, |_| {})
         .await
         .map_err(|why| vec![format!("as `{}`: {why}", options.get_username())])?;
+    let deadline = Instant::now() + MIGRATION_DEADLINE;
     let done = migrations::apply(&mut migrating, files, service.as_deref(), deadline).await;
     let _ = migrating.close().await;
     for it in done.iter().flatten() {

@@ -41,6 +41,18 @@ async fn hold(Path(lock): Path<i64>) -> underlay::Result<()> {
     Ok(())
 }
 
+/// Writes half a megabyte of text that cannot be compressed.
+#[api(method = POST, path = "/fill", public)]
+async fn fill() -> underlay::Result<()> {
+    sqlx::query(
+        "INSERT INTO entries (text) \
+         SELECT md5(random()::text) || md5(random()::text) FROM generate_series(1, 8000)",
+    )
+    .execute(&*LEDGER)
+    .await?;
+    Ok(())
+}
+
 /// The pool as the application sees it: open, idle and most connections.
 #[api(method = GET, path = "/pool", public)]
 async fn pool() -> underlay::Result<Json<[u32; 3]>> {

@@ -15,12 +15,14 @@ mod application;
 mod config;
 mod database;
 mod errors;
+mod faults;
 mod folder;
 mod http;
 mod ladder;
 mod load;
 mod migrations;
 mod mirror;
+mod plain_server;
 mod servers;
 mod shop;
 mod text;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         config::trials(),
         load::trials(),
         migrations::trials(),
+        faults::trials(),
     ];
     libtest_mimic::run(&arguments, suites.into_iter().flatten().collect()).exit_code()
 }
