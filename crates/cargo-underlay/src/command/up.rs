@@ -12,7 +12,7 @@ use crate::{
     signal::Signals,
 };
 
-/// Start what a binary declares, and print where it is.
+/// Start what a binary declares, apply the migrations, and print where everything is.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The infrastructure namespace, instead of the active one.

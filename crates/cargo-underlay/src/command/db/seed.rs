@@ -117,7 +117,11 @@ async fn by_the_application(
              databases at once, so leave the name and `--test` away to run them"
         )));
     }
-    let workspace = workspace.with_variables(environment.variables(&databases.all)?);
+    // Queries are checked against the databases of this machine, or by their files.
+    let workspace = match &environment.provisioned {
+        Some(_) => workspace.with_variables(environment.variables(&databases.all)?),
+        None => workspace,
+    };
     let binary = workspace.binary(&place.selection)?;
     let mut command = workspace.cargo("run");
     command.args([
