@@ -17,7 +17,11 @@ use underlay_model::{
 };
 
 use crate::{
-    arguments::Selection, failure::Failure, module_tree, output::Output, workspace::Workspace,
+    arguments::Selection,
+    failure::Failure,
+    module_tree,
+    output::Output,
+    workspace::{Binary, Workspace},
 };
 
 /// A database that a `#[database]` declares.
@@ -77,12 +81,13 @@ impl Databases {
     ) -> Result<Self, Failure> {
         let mut found = Vec::new();
         let mut problems = Vec::new();
+        let binary = workspace.binary(selection).ok();
         for package in workspace.scope(selection)? {
-            in_package(workspace, package, &mut found, &mut problems);
+            in_package(workspace, package, binary, &mut found, &mut problems);
         }
-        let application = match workspace.binary(selection) {
-            Ok(binary) => binary.package.name.to_string(),
-            Err(_) => workspace
+        let application = match binary {
+            Some(binary) => binary.package.name.to_string(),
+            None => workspace
                 .root()
                 .file_name()
                 .map(|it| it.to_string_lossy().into_owned())
@@ -191,6 +196,7 @@ fn none_declared() -> Failure {
 fn in_package(
     workspace: &Workspace,
     package: &Package,
+    binary: Option<Binary<'_>>,
     found: &mut Vec<Declared>,
     problems: &mut Vec<Problem>,
 ) {
@@ -198,8 +204,13 @@ fn in_package(
         return;
     };
     let targets = package.targets.iter().filter(|it| {
-        let is_linked = |kind: &TargetKind| {
-            matches!(kind, TargetKind::Lib | TargetKind::RLib | TargetKind::Bin)
+        let is_linked = |kind: &TargetKind| match (kind, binary) {
+            (TargetKind::Lib | TargetKind::RLib, _) | (TargetKind::Bin, None) => true,
+            // Another binary is another application.
+            (TargetKind::Bin, Some(binary)) => {
+                package.id == binary.package.id && it.name == binary.target.name
+            }
+            _ => false,
         };
         it.kind.iter().any(is_linked)
     });

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             "what_is_wrong_is_said_with_its_place",
             source::what_is_wrong_is_said_with_its_place,
         ),
+        plain("the_binary_that_is_meant", source::the_binary_that_is_meant),
         plain("new_migrations", source::new_migrations),
         native(
             "from_a_fresh_checkout_to_data",

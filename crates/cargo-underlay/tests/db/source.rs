@@ -159,6 +159,36 @@ pub(crate) fn what_is_wrong_is_said_with_its_place() {
     );
 }
 
+/// Two applications of one package have databases of their own.
+pub(crate) fn the_binary_that_is_meant() {
+    let declared = |folder: &str| {
+        format!(
+            "#[database(\"x\", migrations = \"{folder}\")]\nstatic X: Database;\nfn main() {{}}\n"
+        )
+    };
+    let project = Project::new(
+        "binaries",
+        &[
+            ("Cargo.toml", PACKAGE),
+            ("src/bin/a.rs", &declared("a")),
+            ("src/bin/b.rs", &declared("b")),
+        ],
+    );
+    let several = project.refused(1, &["new", "add"]);
+    assert!(
+        several[0].starts_with("several databases are named `x`;"),
+        "{several:?}"
+    );
+    assert_eq!(
+        project.done(&["new", "--bin", "b", "add"]),
+        "b/0001_add.up.sql\n"
+    );
+    assert_eq!(
+        project.refused(2, &["new", "--bin", "c", "add"]),
+        ["there is no binary `c`; the workspace has `a`, `b`"]
+    );
+}
+
 pub(crate) fn new_migrations() {
     let project = Project::new("new", &SHOP);
     let read = |path: &str| std::fs::read_to_string(project.root.join(path)).unwrap();
