@@ -2,6 +2,7 @@
 //!
 //! What a subcommand does is in its own file under [`command`]; nothing here knows object files, cargo or servers.
 
+mod access;
 mod arguments;
 mod binary;
 mod checked;

@@ -7,10 +7,11 @@ use underlay_local::{Checkout, Options, Provisioned, provision};
 use underlay_model::{Model, check::check};
 
 use crate::{
+    access::Access,
     arguments::Selection,
     command::{check::has_errors, db::migrate, model},
     declared::Databases,
-    environment::{Access, Environment, Place, holds_a_server},
+    environment::{Environment, Place, holds_a_server},
     failure::Failure,
     file,
     output::{Output, pretty},

@@ -8,9 +8,10 @@ use tokio::time::Instant;
 use underlay_backends::postgres::migrations::{self, Done, Migration};
 
 use crate::{
+    access::Access,
     command::db::{folder, source},
     declared::Declared,
-    environment::{Access, Environment, Place, Role},
+    environment::{Environment, Place, Role},
     failure::Failure,
     output::Output,
     session::block_on,

@@ -297,13 +297,21 @@ fn write(folder: &Path, files: &Files) -> Result<(), Failure> {
 pub(crate) fn wrapper(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let variables = std::env::var(WRAPPER).ok()?;
     let variables: Variables = serde_json::from_str(&variables).ok()?;
-    let mut rustc = Command::new(arguments.nth(1)?);
+    let program = arguments.nth(1)?;
+    let mut rustc = Command::new(&program);
     rustc.args(arguments).env_remove(WRAPPER);
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     if let Some(theirs) = package.and_then(|it| variables.get(&it)) {
         rustc.envs(theirs);
     }
-    let status = rustc.status().ok()?;
-    let code = status.code().and_then(|it| u8::try_from(it).ok());
+    let code = match rustc.status() {
+        Ok(status) => status.code().and_then(|it| u8::try_from(it).ok()),
+        Err(error) => {
+            let (program, why) = (program.to_string_lossy(), os_text(&error));
+            let failure = Failure::error(format!("cannot run {program}: {why}"));
+            Output::new(false).failure(&failure);
+            None
+        }
+    };
     Some(ExitCode::from(code.unwrap_or(Failure::FAILED)))
 }

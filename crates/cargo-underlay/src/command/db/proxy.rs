@@ -15,8 +15,9 @@ use tokio::{
 };
 
 use crate::{
+    access::{Access, PATIENCE},
     command::db::source,
-    environment::{Access, Environment, PATIENCE, Place, Role, cannot},
+    environment::{Environment, Place, Role, cannot},
     failure::{Failure, os_text},
     output::Output,
     session::block_on,

@@ -12,9 +12,10 @@ use tokio::process::Command;
 use underlay_local::{Checkout, Rung};
 
 use crate::{
+    access::{Access, ssl_mode},
     child,
     command::db::{no_json, source},
-    environment::{Access, Environment, Place, Role, ssl_mode},
+    environment::{Environment, Place, Role},
     failure::Failure,
     file::{self, Access as FileAccess},
     output::Output,
@@ -191,7 +192,9 @@ impl Certificates {
         if access.tls.disabled {
             return Ok(files);
         }
-        if access.tls.ca.is_none() && !access.tls.disable_ca_validation {
+        let checks_all =
+            !access.tls.disable_ca_validation && !access.tls.disable_tls_hostname_verification;
+        if access.tls.ca.is_none() && checks_all {
             // Without a file, libpq trusts nobody; with this word, whom the system trusts.
             files.variables.push(("PGSSLROOTCERT", "system".into()));
         }
