@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 
 use crate::Result;
+use crate::signal::Stop;
 use crate::start::{self, Running};
 
 /// An application: everything that is declared in the binary, and a router of its own.
@@ -52,7 +53,15 @@ impl App {
     ///
     /// Everything that keeps it from starting, in one error that lists all problems.
     pub async fn run(self) -> Result<()> {
-        self.start().await?.serve_until_signal().await
+        // Before the start, which may take long: whoever stops the application then shall not have to wait for it.
+        let mut stop = Stop::listen()?;
+        tokio::select! {
+            running = self.start() => running?.serve_until(stop).await,
+            signal = stop.next() => {
+                tracing::info!(target: "underlay", "{signal}: stopping before the start was done");
+                Ok(())
+            }
+        }
     }
 
     /// Starts the application and its server, and returns while it serves.

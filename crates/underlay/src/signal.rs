@@ -1,29 +1,54 @@
 //! The signals that stop an application.
 
-/// Waits for Ctrl-C or, on Unix, SIGTERM, and says which it was.
-#[cfg(unix)]
-pub(crate) async fn stop() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return interrupt().await;
-    };
-    tokio::select! {
-        name = interrupt() => name,
-        _ = terminate.recv() => "SIGTERM",
-    }
+/// Listens for Ctrl-C and, on Unix, SIGTERM, from its creation on: none is missed, and none ends the process.
+pub(crate) struct Stop {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(windows)]
+    interrupt: tokio::signal::windows::CtrlC,
 }
 
-/// Waits for Ctrl-C.
-#[cfg(not(unix))]
-pub(crate) async fn stop() -> &'static str {
-    interrupt().await
-}
+impl Stop {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    ///
+    /// That the system lets this process listen to none.
+    #[cfg(unix)]
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
 
-async fn interrupt() -> &'static str {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler the signal ends the process by itself, so there is nothing to wait for.
-        std::future::pending::<()>().await;
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    "Ctrl-C"
+
+    /// Begins to listen.
+    ///
+    /// # Errors
+    ///
+    /// That the system lets this process listen to none.
+    #[cfg(windows)]
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: tokio::signal::windows::ctrl_c()?,
+        })
+    }
+
+    /// Waits for the next one, and says which it was.
+    pub(crate) async fn next(&mut self) -> &'static str {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => "Ctrl-C",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+        #[cfg(windows)]
+        {
+            self.interrupt.recv().await;
+            "Ctrl-C"
+        }
+    }
 }

@@ -26,6 +26,7 @@ use crate::listen::{self, Listener};
 use crate::local::Guard;
 use crate::schedule;
 use crate::server::{self, Jobs, Served};
+use crate::signal::Stop;
 #[cfg(feature = "postgres")]
 use crate::sql;
 use crate::task::{self, Task};
@@ -512,7 +513,11 @@ impl Running {
     /// # Errors
     ///
     /// Why the server failed, or that the drain did not end in time.
-    pub async fn serve_until_signal(mut self) -> Result<()> {
+    pub async fn serve_until_signal(self) -> Result<()> {
+        self.serve_until(Stop::listen()?).await
+    }
+
+    pub(crate) async fn serve_until(mut self, mut stop: Stop) -> Result<()> {
         let server = self.server.take();
         let failed = async {
             match server {
@@ -522,10 +527,10 @@ impl Running {
         };
         tokio::pin!(failed);
         tokio::select! {
-            signal = crate::signal::stop() => {
+            signal = stop.next() => {
                 tracing::info!(target: "underlay", "{signal}: stopping; once more to stop at once");
-                tokio::spawn(async {
-                    crate::signal::stop().await;
+                tokio::spawn(async move {
+                    stop.next().await;
                     std::process::exit(130);
                 });
             }
