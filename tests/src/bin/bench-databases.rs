@@ -140,8 +140,8 @@ fn compare() -> Result<Vec<String>, String> {
     if !measured.success() {
         exceeded.push("the queries: see above".to_owned());
     }
-    drop(provisioned);
-    let stopped = underlay_local::reset(&checkout, "default");
+    // The tests of this very process used it.
+    let stopped = underlay_local::down(&checkout, None, true);
     runtime
         .block_on(stopped)
         .map_err(|errors| errors.to_string())?;

@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cargo-underlay",
         &[
             "underlay-model",
+            "underlay-backends",
             "underlay-local",
             "underlay-manifests",
             "underlay-dashboard",

@@ -7,124 +7,24 @@
 //! not applied out of order; a migration in the table that is newer than all files is that of a newer binary and is
 //! left alone; whoever waits for the lock holds no snapshot, because `CREATE INDEX CONCURRENTLY` waits for those.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+mod failure;
+mod files;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crc::{CRC_32_ISO_HDLC, Crc};
-use sqlx::error::DatabaseError;
-use sqlx::migrate::{Migrate as _, MigrateError, MigrationType};
-use sqlx::postgres::PgDatabaseError;
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, SqlSafeStr as _};
+use sqlx::migrate::{Migrate as _, MigrationType};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use tokio::time::Instant;
-use underlay_model::migration::{Direction, check_set, parse_file_name};
+
+use self::failure::{after, failed, general, text_of};
+pub use self::files::{Migration, read_dir};
 
 /// The table that sqlx keeps.
 const TABLE: &str = "_sqlx_migrations";
-/// What a file starts with that must not run in a transaction.
-const NO_TRANSACTION: &str = "-- no-transaction";
 /// The wait between two attempts to take the lock.
 const RETRY: Duration = Duration::from_millis(50);
-
-/// A migration: its `.up.sql` file, and the `.down.sql` beside it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Migration {
-    /// The number that orders it.
-    pub number: i64,
-    /// The description from the file's name, with spaces.
-    pub description: Cow<'static, str>,
-    /// The name of the `.up.sql` file.
-    pub file: Cow<'static, str>,
-    /// The text of the `.up.sql` file.
-    pub sql: Cow<'static, str>,
-    /// The text of the `.down.sql` file, if it is there and known.
-    pub down: Option<Cow<'static, str>>,
-}
-
-impl Migration {
-    fn with(&self, ty: MigrationType, sql: &Cow<'static, str>) -> sqlx::migrate::Migration {
-        let text = match sql {
-            Cow::Borrowed(text) => text.into_sql_str(),
-            Cow::Owned(text) => AssertSqlSafe(text.clone()).into_sql_str(),
-        };
-        let no_transaction = sql.starts_with(NO_TRANSACTION);
-        sqlx::migrate::Migration::new(
-            self.number,
-            self.description.clone(),
-            ty,
-            text,
-            no_transaction,
-        )
-    }
-
-    fn up(&self) -> sqlx::migrate::Migration {
-        self.with(MigrationType::ReversibleUp, &self.sql)
-    }
-}
-
-/// Reads the migrations in a folder, by number.
-///
-/// # Errors
-///
-/// Everything that is wrong with the files' names, and every file that cannot be read.
-pub fn read_dir(dir: &Path) -> Result<Vec<Migration>, Vec<String>> {
-    let unreadable =
-        |path: &Path, error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    let mut problems = Vec::new();
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|error| vec![unreadable(dir, error)])? {
-        match entry {
-            Ok(entry) if entry.path().is_dir() => {}
-            Ok(entry) => names.push(entry.file_name().to_string_lossy().into_owned()),
-            Err(error) => problems.push(unreadable(dir, error)),
-        }
-    }
-    names.sort();
-    let mut files = Vec::new();
-    for name in names {
-        match parse_file_name(&name) {
-            Ok(file) => files.extend(file),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    problems.extend(check_set(&files));
-    let mut migrations: BTreeMap<i64, Migration> = BTreeMap::new();
-    files.sort_by_key(|it| it.direction);
-    for file in files {
-        let path = dir.join(&file.name);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => Cow::Owned(text),
-            Err(error) => {
-                problems.push(unreadable(&path, error));
-                continue;
-            }
-        };
-        match file.direction {
-            Direction::Up => {
-                let migration = Migration {
-                    number: file.number,
-                    description: file.description.into(),
-                    file: file.name.into(),
-                    sql: text,
-                    down: None,
-                };
-                migrations.insert(file.number, migration);
-            }
-            Direction::Down => {
-                if let Some(migration) = migrations.get_mut(&file.number) {
-                    migration.down = Some(text);
-                }
-            }
-        }
-    }
-    if problems.is_empty() {
-        Ok(migrations.into_values().collect())
-    } else {
-        let within = |problem: String| format!("{}: {problem}", dir.display());
-        Err(problems.into_iter().map(within).collect())
-    }
-}
 
 /// How a migration stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -515,92 +415,4 @@ async fn protect_table(connection: &mut PgConnection, service: &str) -> Result<(
             text_of(&error)
         )]
     })
-}
-
-/// Why a file failed, where in it, and what of it was kept.
-async fn failed(
-    connection: &mut PgConnection,
-    file: &str,
-    sql: &str,
-    error: &MigrateError,
-) -> String {
-    let (MigrateError::ExecuteMigration(error, _) | MigrateError::Execute(error)) = error else {
-        return general(error);
-    };
-    let database = error
-        .as_database_error()
-        .and_then(|it| it.try_downcast_ref::<PgDatabaseError>());
-    let line = match database.and_then(PgDatabaseError::position) {
-        Some(sqlx::postgres::PgErrorPosition::Original(at)) => {
-            let before = sql.chars().take(at.saturating_sub(1));
-            format!(":{}", before.filter(|it| *it == '\n').count() + 1)
-        }
-        _ => String::new(),
-    };
-    let mut text = format!("migration file `{file}{line}` failed: {}", text_of(error));
-    if let Some(detail) = database.and_then(PgDatabaseError::detail) {
-        text.push_str(&format!(" ({detail})"));
-    }
-    let without_transaction = sql.starts_with(NO_TRANSACTION);
-    let code = database.map(|it| DatabaseError::code(it).unwrap_or_default());
-    match (code.as_deref(), without_transaction) {
-        // active_sql_transaction
-        (Some("25001"), false) => text.push_str(&format!(
-            "; begin the file with the line `{NO_TRANSACTION}` and give it this one statement"
-        )),
-        (Some("25001"), true) => text.push_str(&format!(
-            "; a file with `{NO_TRANSACTION}` can have one statement: give each a file of its own"
-        )),
-        // insufficient_privilege
-        (Some("42501"), _) => {
-            text.push_str(
-                "; give the migrator the right, or have it done by an administrator once",
-            );
-        }
-        _ => {}
-    }
-    if without_transaction {
-        text.push_str("; what it did before that is kept");
-        let invalid = invalid_indexes(connection).await;
-        if !invalid.is_empty() {
-            text.push_str(&format!(
-                ", and the index {} is invalid: drop it before the next attempt",
-                invalid.join(", ")
-            ));
-        }
-    } else {
-        text.push_str("; nothing of it was kept");
-    }
-    text
-}
-
-/// The indexes that a `CREATE INDEX CONCURRENTLY` has left unfinished; none if they cannot be asked for.
-async fn invalid_indexes(connection: &mut PgConnection) -> Vec<String> {
-    let names = sqlx::query_scalar(
-        "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1",
-    );
-    names.fetch_all(connection).await.unwrap_or_default()
-}
-
-fn after(done: &[Done], why: String) -> String {
-    match done {
-        [] => why,
-        [.., last] => format!("{why}; everything up to `{}` was applied", last.file),
-    }
-}
-
-fn general(error: &MigrateError) -> String {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            format!("the migrations cannot be applied: {}", text_of(error))
-        }
-        error => format!("the migrations cannot be applied: {}", super::chain(error)),
-    }
-}
-
-fn text_of(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(error) => error.message().to_owned(),
-        error => super::chain(error),
-    }
 }
