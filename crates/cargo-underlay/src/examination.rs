@@ -11,6 +11,7 @@ use crate::{
     failure::Failure,
     nested,
     output::Output,
+    stale,
     unlinked::{self, Library},
     workspace::{Binary, Dependency, Workspace, names_underlay},
 };
@@ -67,6 +68,7 @@ impl Examination {
         let nested = nested::problems(&declarations, &workspace.root());
         let model = Model::assemble(fallback(&executable), declarations);
         let mut all = underlay_model::check::check(&model);
+        all.extend(stale::problems(&model, &workspace.root()));
         all.extend(nested);
         all.extend(unlinked);
         all.extend(problems);

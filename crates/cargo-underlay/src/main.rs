@@ -21,6 +21,7 @@ mod output;
 mod progress;
 mod session;
 mod signal;
+mod stale;
 mod table;
 mod unlinked;
 mod workspace;
