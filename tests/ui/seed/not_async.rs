@@ -1,0 +1,10 @@
+//! A seed that is not async.
+
+use underlay::prelude::*;
+
+#[underlay::seed]
+fn seed() -> underlay::Result<()> {
+    Ok(())
+}
+
+fn main() {}
