@@ -29,13 +29,9 @@ pub fn service_options(
     name: &str,
     database: &SqlDatabase,
 ) -> Result<PgConnectOptions, String> {
-    let account = Account {
-        username: &database.username,
-        password: &database.password,
-        client_cert: database.client_cert.as_ref(),
-    };
+    let account = Account::of_service(name, database);
     let options = address(&server.host)?;
-    let options = tls(options, server.tls_config.as_ref(), account.client_cert)?;
+    let options = tls(options, "", server.tls_config.as_ref(), &account)?;
     pooled(server, account.on(options, name, database), database)
 }
 
@@ -59,18 +55,15 @@ pub fn migrator_options(
     }
     let account = match migrator {
         Some(migrator) => Account {
+            at: format!("databases.{name}.migrator"),
             username: &migrator.username,
             password: &migrator.password,
             client_cert: migrator.client_cert.as_ref(),
         },
-        None => Account {
-            username: &database.username,
-            password: &database.password,
-            client_cert: database.client_cert.as_ref(),
-        },
+        None => Account::of_service(name, database),
     };
     let options = address(host.unwrap_or(&server.host))?;
-    let options = tls(options, server.tls_config.as_ref(), account.client_cert)?;
+    let options = tls(options, "", server.tls_config.as_ref(), &account)?;
     Ok(account.on(options, name, database))
 }
 
@@ -87,26 +80,33 @@ pub fn replica_options(
     let Some(replica) = &server.read_replica else {
         return Ok(None);
     };
-    let account = Account {
-        username: &database.username,
-        password: &database.password,
-        client_cert: database.client_cert.as_ref(),
-    };
-    let within = |why: String| format!("read_replica.{why}");
-    let options = address(&replica.host).map_err(within)?;
+    let account = Account::of_service(name, database);
+    let within = "read_replica.";
+    let options = address(&replica.host).map_err(|why| format!("{within}{why}"))?;
     let config = replica.tls_config.as_ref().or(server.tls_config.as_ref());
-    let options = tls(options, config, account.client_cert).map_err(within)?;
+    let options = tls(options, within, config, &account)?;
     pooled(server, account.on(options, name, database), database).map(Some)
 }
 
 /// Who connects.
 struct Account<'a> {
+    /// Where it stands in the server's entry.
+    at: String,
     username: &'a str,
     password: &'a SecretText,
     client_cert: Option<&'a ClientCert>,
 }
 
-impl Account<'_> {
+impl<'a> Account<'a> {
+    fn of_service(name: &str, database: &'a SqlDatabase) -> Self {
+        Self {
+            at: format!("databases.{name}"),
+            username: &database.username,
+            password: &database.password,
+            client_cert: database.client_cert.as_ref(),
+        }
+    }
+
     fn on(
         &self,
         options: PgConnectOptions,
@@ -159,8 +159,9 @@ fn pooled(
     database: &SqlDatabase,
 ) -> Result<PgConnectOptions, String> {
     if server.pooled {
-        // A statement that one connection has prepared is unknown to the next one, which the pooler may choose.
-        return Ok(options.statement_cache_capacity(0));
+        // A pooler refuses what it cannot keep apart for each client, and the server's default is as exact. Statements stay
+        // cached: sqlx gives each a name even without a cache, and would then never close it.
+        return Ok(options.extra_float_digits(None));
     }
     match &database.statement_timeout {
         None => Ok(options),
@@ -171,19 +172,22 @@ fn pooled(
     }
 }
 
+/// `within` is where the TLS settings stand in the server's entry.
 fn tls(
     options: PgConnectOptions,
+    within: &str,
     config: Option<&TlsConfig>,
-    client: Option<&ClientCert>,
+    account: &Account<'_>,
 ) -> Result<PgConnectOptions, String> {
     let config = config.cloned().unwrap_or_default();
     if config.disabled {
         return Ok(options.ssl_mode(PgSslMode::Disable));
     }
     if !cfg!(feature = "postgres-tls") {
-        return Err("tls_config: this binary has no TLS; build it with the feature `tls` of underlay, \
-                    or say `\"tls_config\": {\"disabled\": true}` for a server that is reached without it"
-            .to_owned());
+        return Err(format!(
+            "{within}tls_config: this binary has no TLS; build it with the feature `tls` of underlay, or say \
+             `\"tls_config\": {{\"disabled\": true}}` for a server that is reached without it"
+        ));
     }
     let mode = if config.disable_ca_validation {
         PgSslMode::Require
@@ -194,14 +198,38 @@ fn tls(
     };
     let mut options = options.ssl_mode(mode);
     if let Some(ca) = config.ca {
+        pem(&ca, "CERTIFICATE").map_err(|why| format!("{within}tls_config.ca: {why}"))?;
         options = options.ssl_root_cert_from_pem(ca.into_bytes());
     }
-    if let Some(client) = client.or(config.client_cert.as_ref()) {
+    let (client, at) = match account.client_cert {
+        Some(client) => (Some(client), account.at.clone()),
+        None => (config.client_cert.as_ref(), format!("{within}tls_config")),
+    };
+    if let Some(client) = client {
+        let key = client.key.expose();
+        pem(&client.cert, "CERTIFICATE").map_err(|why| format!("{at}.client_cert.cert: {why}"))?;
+        pem(key, "PRIVATE KEY").map_err(|why| format!("{at}.client_cert.key: {why}"))?;
         options = options
             .ssl_client_cert_from_pem(&client.cert)
-            .ssl_client_key_from_pem(client.key.expose());
+            .ssl_client_key_from_pem(key);
     }
     Ok(options)
+}
+
+/// Whether a text is PEM of this kind. What reads it later takes any other text for an empty list.
+fn pem(text: &str, kind: &str) -> Result<(), String> {
+    let begins = |line: &str| {
+        let label = line.trim().strip_prefix("-----BEGIN ");
+        let label = label.and_then(|it| it.strip_suffix("-----"));
+        label.is_some_and(|it| it.ends_with(kind) && !it.starts_with("ENCRYPTED"))
+    };
+    if text.lines().any(begins) {
+        return Ok(());
+    }
+    let kind = kind.to_lowercase();
+    Err(format!(
+        "is no {kind} in PEM; give the text itself with its line breaks, not encrypted and not the path of a file"
+    ))
 }
 
 /// Connects, trying again until `deadline` while the server is not there yet or is starting. `waiting` hears of each
@@ -272,20 +300,11 @@ pub fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
                 "there is no such socket; is the server running, and is the folder right?"
                     .to_owned()
             }
+            // What rustls finds wrong in a handshake.
+            Io::InvalidData => tls_failed(&error.to_string()),
             _ => format!("the server could not be reached: {error}"),
         },
-        sqlx::Error::Tls(error) => {
-            let reason = chain(error.as_ref());
-            let what = if reason.contains("NotValidForName") || reason.contains("not valid for name") {
-                "; its certificate is for another name: use the name that is in it as `host`, or say \
-                 `disable_tls_hostname_verification`"
-            } else if reason.contains("UnknownIssuer") {
-                "; its certificate's authority is not known: give it as `tls_config.ca`"
-            } else {
-                ""
-            };
-            format!("TLS with the server failed: {reason}{what}")
-        }
+        sqlx::Error::Tls(error) => tls_failed(&chain(error.as_ref())),
         sqlx::Error::Configuration(error) => chain(error.as_ref()),
         sqlx::Error::PoolTimedOut => {
             "no connection became free in time; raise `max_connections`, or hold connections for a shorter time"
@@ -295,10 +314,11 @@ pub fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
             Some("28P01") => {
                 format!("the server refused the password of the role `{role}`; correct it")
             }
-            Some("28000") => format!(
-                "the server does not let the role `{role}` in: {}",
-                error.message()
-            ),
+            Some("28000") => {
+                let reason = error.message();
+                let advice = advice(reason, NOT_LET_IN);
+                format!("the server does not let the role `{role}` in: {reason}{advice}")
+            }
             Some("3D000") => {
                 format!("the server has no database `{database}`; create it, or correct `name`")
             }
@@ -310,10 +330,97 @@ pub fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
                 "the server's disk is full; free some of it: {}",
                 error.message()
             ),
+            Some("08P01") if error.message().starts_with("unsupported startup parameter") => {
+                format!(
+                    "a pooler answered: {}; say `\"pooled\": true` for it",
+                    error.message()
+                )
+            }
+            // duplicate_prepared_statement, invalid_sql_statement_name
+            Some("42P05" | "26000") => format!(
+                "a pooler mixes up the prepared statements of its clients: {}; PgBouncer keeps them apart from 1.21 on, \
+                 with `max_prepared_statements` above 0",
+                error.message()
+            ),
             _ => error.message().to_owned(),
         },
         error => chain(error),
     }
+}
+
+/// What to do about a reason, by a part of its text. sqlx hands out what rustls and the server say, but not as types.
+type Advice = [(&'static str, &'static str)];
+
+/// By what sqlx and rustls say.
+const TLS_FAILED: &Advice = &[
+    (
+        "not valid for name",
+        "use a name that is in it as `host`, or say `disable_tls_hostname_verification`",
+    ),
+    (
+        "UnknownIssuer",
+        "its authority is not known: give that as `tls_config.ca`",
+    ),
+    (
+        "BadSignature",
+        "its authority is another one than that of the same name in `tls_config.ca`: give the server's",
+    ),
+    (
+        "CaUsedAsEndEntity",
+        "it is an authority's own: give the server another one, which that has signed",
+    ),
+    (
+        "certificate expired",
+        "renew the server's certificate, or correct this machine's clock",
+    ),
+    (
+        "certificate not valid yet",
+        "correct this machine's clock, or the server's certificate",
+    ),
+    (
+        "does not support TLS",
+        "turn it on there, or say `\"tls_config\": {\"disabled\": true}` if the way to it is safe",
+    ),
+    (
+        "keys may not be consistent",
+        "the key in `client_cert` is not that of its certificate",
+    ),
+    ("received fatal alert: UnknownCA", CLIENT_AUTHORITY),
+    // The server knows an authority of the same name.
+    ("received fatal alert: DecryptError", CLIENT_AUTHORITY),
+];
+
+const CLIENT_AUTHORITY: &str = "the server does not trust the authority of our `client_cert`: give one that an authority in \
+                                its ssl_ca_file has signed";
+
+/// By what the server says when its pg_hba.conf refuses somebody.
+const NOT_LET_IN: &Advice = &[
+    (
+        "requires a valid client certificate",
+        "give one as `client_cert`",
+    ),
+    (
+        "certificate authentication failed",
+        "the common name of `client_cert` must be the role",
+    ),
+    (
+        "no encryption",
+        "it may want TLS: take `tls_config.disabled` away",
+    ),
+];
+
+fn tls_failed(reason: &str) -> String {
+    let advice = advice(reason, TLS_FAILED);
+    format!("TLS with the server failed: {reason}{advice}")
+}
+
+/// What stands after a reason: what to do, if that is known.
+fn advice(reason: &str, known: &Advice) -> String {
+    known
+        .iter()
+        .find(|(part, _)| reason.contains(part))
+        .map(|(_, advice)| format!("; {advice}"))
+        .unwrap_or_default()
 }
 
 /// An error with its causes, each said once.
