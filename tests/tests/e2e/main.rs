@@ -23,9 +23,11 @@ mod load;
 mod migrations;
 mod mirror;
 mod plain_server;
+mod pooler;
 mod servers;
 mod shop;
 mod text;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         load::trials(),
         migrations::trials(),
         faults::trials(),
+        tls::trials(),
+        pooler::trials(),
     ];
     libtest_mimic::run(&arguments, suites.into_iter().flatten().collect()).exit_code()
 }

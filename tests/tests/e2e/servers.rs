@@ -19,6 +19,8 @@ pub(crate) enum Need {
     Docker,
     /// PostgreSQL's server binaries.
     Native,
+    /// A PgBouncer that keeps the prepared statements of its clients apart.
+    PgBouncer,
     /// What downloads and unpacks them, and binaries to make an archive from.
     Managed,
     /// A user that may hide folders from a process.
@@ -35,6 +37,7 @@ impl Need {
         match self {
             Self::Docker => "docker",
             Self::Native => "native",
+            Self::PgBouncer => "pgbouncer",
             Self::Managed => "managed",
             Self::MountNamespace => "mount namespace",
             Self::OtherUser => "another user",
@@ -49,6 +52,12 @@ impl Need {
             Self::Native => installed()
                 .is_none()
                 .then(|| "no PostgreSQL server binaries under /usr/lib/postgresql".to_owned()),
+            Self::PgBouncer => pgbouncer().is_none().then(|| {
+                let (major, minor) = PGBOUNCER;
+                format!(
+                    "no PgBouncer {major}.{minor} or newer on the PATH or where it is installed"
+                )
+            }),
             Self::Managed => Self::Native.absence().or_else(|| {
                 let missing = ["curl", "tar", "xz"]
                     .into_iter()
@@ -129,6 +138,26 @@ pub(crate) fn installed() -> Option<PathBuf> {
         .into_iter()
         .rev()
         .find(|folder| folder.join("initdb").is_file())
+}
+
+/// The first PgBouncer that keeps prepared statements apart.
+const PGBOUNCER: (u32, u32) = (1, 21);
+
+/// A PgBouncer that is new enough.
+pub(crate) fn pgbouncer() -> Option<PathBuf> {
+    let is_new = |program: &PathBuf| {
+        let output = Command::new(program).arg("--version").output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let mut numbers = text.lines().next()?.strip_prefix("PgBouncer ")?.split('.');
+        let mut number = || numbers.next()?.parse::<u32>().ok();
+        ((number()?, number()?) >= PGBOUNCER).then_some(())
+    };
+    // Debian's lies where only root looks.
+    let usual = ["/usr/local/bin", "/usr/sbin"].map(|it| Path::new(it).join("pgbouncer"));
+    in_path("pgbouncer")
+        .into_iter()
+        .chain(usual)
+        .find(|program| is_new(program).is_some())
 }
 
 /// An address of this machine that others could reach it at.
