@@ -8,7 +8,7 @@ mod packages;
 
 use std::path::{Path, PathBuf};
 
-use crate::process::in_path;
+use crate::process::{command, in_path, output};
 
 /// What a suite may need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,17 +17,20 @@ pub(super) enum Server {
     Docker,
     /// PostgreSQL's server binaries.
     Native,
+    /// A PgBouncer that keeps the prepared statements of its clients apart.
+    PgBouncer,
     /// The programs that download PostgreSQL's server binaries; the tests serve the download themselves.
     Managed,
 }
 
 impl Server {
-    pub(super) const ALL: &[Self] = &[Self::Native, Self::Docker, Self::Managed];
+    pub(super) const ALL: &[Self] = &[Self::Native, Self::PgBouncer, Self::Docker, Self::Managed];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Docker => "docker",
             Self::Native => "native",
+            Self::PgBouncer => "pgbouncer",
             Self::Managed => "managed",
         }
     }
@@ -65,6 +68,7 @@ pub(super) fn set_up(root: &Path, server: Server) -> Result<Ready, String> {
     match server {
         Server::Docker => docker::set_up(root),
         Server::Native => native(root).map(|how| Ready { how, guard: None }),
+        Server::PgBouncer => pgbouncer(root).map(|how| Ready { how, guard: None }),
         Server::Managed => managed(root).map(|how| Ready { how, guard: None }),
     }
 }
@@ -105,6 +109,65 @@ fn postgres_binaries() -> Option<PathBuf> {
         .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
 }
 
+/// The first PgBouncer that keeps prepared statements apart.
+const PGBOUNCER: (u32, u32) = (1, 21);
+/// The one that is built where there is none: Debian 12's is older.
+const PGBOUNCER_SOURCE: &str = "pgbouncer-1.24.1";
+/// Where Debian 13 has its source.
+const PGBOUNCER_URL: &str =
+    "http://deb.debian.org/debian/pool/main/p/pgbouncer/pgbouncer_1.24.1.orig.tar.gz";
+const PGBOUNCER_SHA256: &str = "da72a3aba13072876d055a3e58dd4aba4a5de4ed6148e73033185245598fd3e0";
+
+/// A PgBouncer that is new enough.
+fn pgbouncer(root: &Path) -> Result<String, String> {
+    if let Some(program) = pgbouncer_program(root) {
+        return Ok(program.display().to_string());
+    }
+    let needed = ["build-essential", "curl", "libevent-dev", "pkg-config"];
+    packages::install(root, &needed, || Ok(()))?;
+    let folder = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root.join("target"), PathBuf::from)
+        .join("xtask");
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
+    let inside = |folder: &Path, line: &str| output(&mut command(folder, line));
+    let archive = format!("{PGBOUNCER_SOURCE}.tar.gz");
+    inside(&folder, &format!("curl -sSf -o {archive} {PGBOUNCER_URL}"))?;
+    let sum = inside(&folder, &format!("sha256sum {archive}"))?;
+    if !sum.starts_with(PGBOUNCER_SHA256) {
+        return Err(format!(
+            "{PGBOUNCER_URL} is not what it was: {}",
+            sum.trim()
+        ));
+    }
+    inside(&folder, &format!("tar -xzf {archive}"))?;
+    let source = folder.join(PGBOUNCER_SOURCE);
+    inside(&source, "sh configure --without-cares --without-openssl")?;
+    inside(&source, "make pgbouncer")?;
+    inside(&source, "install pgbouncer /usr/local/bin/pgbouncer")?;
+    let program = pgbouncer_program(root).ok_or("the PgBouncer that was built does not run")?;
+    Ok(format!("{} (built now)", program.display()))
+}
+
+/// Where it lies, if there is one that is new enough.
+fn pgbouncer_program(root: &Path) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/local/bin".into(), "/usr/sbin".into()]);
+    let is_new = |program: &PathBuf| {
+        let text = output(&mut command(
+            root,
+            &format!("{} --version", program.display()),
+        ))
+        .ok()?;
+        let mut numbers = text.strip_prefix("PgBouncer ")?.split('.');
+        let mut number = || numbers.next()?.parse::<u32>().ok();
+        ((number()?, number()?) >= PGBOUNCER).then_some(())
+    };
+    folders
+        .map(|folder| folder.join("pgbouncer"))
+        .find(|program| program.is_file() && is_new(program).is_some())
+}
+
 /// What downloads and unpacks server binaries.
 fn managed(root: &Path) -> Result<String, String> {
     let needed = [
@@ -136,7 +199,8 @@ mod tests {
             Ok(vec![Server::Docker, Server::Native])
         );
         assert_eq!(parse("all"), Ok(Server::ALL.to_vec()));
-        let unknown = "no server is called `oracle`; `all`, or a list of native,docker,managed";
+        let unknown =
+            "no server is called `oracle`; `all`, or a list of native,pgbouncer,docker,managed";
         assert_eq!(parse("docker,oracle"), Err(unknown.to_owned()));
     }
 }
