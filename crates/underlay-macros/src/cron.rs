@@ -12,7 +12,6 @@ use crate::fragment::{Holes, plain};
 use crate::handler::Handler;
 use crate::options::{Grammar, Options};
 use crate::source::source;
-use crate::static_item::spanned_as;
 
 const EXAMPLE: &str = "async fn job() -> underlay::Result<()>";
 
@@ -132,15 +131,7 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
     let items = quote!(#function);
     let (block, registration) = match handler.output() {
         Some(output) if errors.is_empty() => {
-            let outcome = spanned_as(
-                output,
-                quote!(<#output as ::underlay::__private::HandlerOutcome>::into_outcome),
-            );
-            let block = quote! {
-                fn __run() -> ::underlay::__private::HandlerFuture {
-                    ::underlay::__private::std::boxed::Box::pin(async move { #outcome(#ident().await) })
-                }
-            };
+            let block = handler.run_without_arguments(output);
             let mut holes = Holes::default();
             let module = holes.module();
             let declaration = Declaration::Cron(Cron {
@@ -163,21 +154,13 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
         }
         _ => (TokenStream::new(), None),
     };
-    let fallback = handler.output().map(|output| {
-        quote! {
-            fn #ident() -> ::underlay::__private::core::future::Ready<#output> {
-                ::underlay::__private::core::unreachable!()
-            }
-        }
-    });
-    let fallback = fallback.unwrap_or_default();
     Expansion {
         attribute: "cron",
         keyword: "fn",
         ident,
         attrs,
         items,
-        fallback,
+        fallback: handler.fallback_without_arguments(),
         block,
         registration,
     }

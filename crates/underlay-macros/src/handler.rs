@@ -105,6 +105,33 @@ impl Handler {
         }
     }
 
+    /// A `__run` without arguments that calls the handler, whatever its error type is.
+    pub(crate) fn run_without_arguments(&self, output: &Type) -> TokenStream {
+        let ident = self.ident();
+        let outcome = static_item::spanned_as(
+            output,
+            quote!(<#output as ::underlay::__private::HandlerOutcome>::into_outcome),
+        );
+        quote! {
+            fn __run() -> ::underlay::__private::HandlerFuture {
+                ::underlay::__private::std::boxed::Box::pin(async move { #outcome(#ident().await) })
+            }
+        }
+    }
+
+    /// Stands for a handler without arguments where it cannot be seen.
+    pub(crate) fn fallback_without_arguments(&self) -> TokenStream {
+        let ident = self.ident();
+        let fallback = self.output().map(|output| {
+            quote! {
+                fn #ident() -> ::underlay::__private::core::future::Ready<#output> {
+                    ::underlay::__private::core::unreachable!()
+                }
+            }
+        });
+        fallback.unwrap_or_default()
+    }
+
     /// The function's name in kebab-case.
     pub(crate) fn kebab_name(&self) -> String {
         name::from_ident(&self.ident().to_string())

@@ -9,7 +9,6 @@ use crate::errors::Errors;
 use crate::expansion::{Expansion, Registration};
 use crate::fragment::Holes;
 use crate::handler::Handler;
-use crate::static_item::spanned_as;
 
 const EXAMPLE: &str = "async fn seed() -> underlay::Result<()>";
 
@@ -42,15 +41,7 @@ fn expand(handler: &Handler, errors: &Errors) -> TokenStream {
     let name = ident.to_string();
     let (block, registration) = match handler.output() {
         Some(output) if errors.is_empty() => {
-            let outcome = spanned_as(
-                output,
-                quote!(<#output as ::underlay::__private::HandlerOutcome>::into_outcome),
-            );
-            let block = quote! {
-                fn __run() -> ::underlay::__private::HandlerFuture {
-                    ::underlay::__private::std::boxed::Box::pin(async move { #outcome(#ident().await) })
-                }
-            };
+            let block = handler.run_without_arguments(output);
             let registration = Registration {
                 declaration: None,
                 holes: Holes::default(),
@@ -67,20 +58,13 @@ fn expand(handler: &Handler, errors: &Errors) -> TokenStream {
         }
         _ => (TokenStream::new(), None),
     };
-    let fallback = handler.output().map(|output| {
-        quote! {
-            fn #ident() -> ::underlay::__private::core::future::Ready<#output> {
-                ::underlay::__private::core::unreachable!()
-            }
-        }
-    });
     Expansion {
         attribute: "seed",
         keyword: "fn",
         ident,
         attrs: &function.attrs,
         items: quote!(#function),
-        fallback: fallback.unwrap_or_default(),
+        fallback: handler.fallback_without_arguments(),
         block,
         registration,
     }

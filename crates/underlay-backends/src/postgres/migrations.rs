@@ -211,11 +211,7 @@ pub async fn apply(
     deadline: Instant,
 ) -> Result<Vec<Done>, Vec<String>> {
     locked(connection, deadline, async |connection| {
-        connection
-            .ensure_migrations_table(TABLE)
-            .await
-            .map_err(|error| vec![general(&error)])?;
-        let status = agreed(connection, migrations).await?;
+        let status = begun(connection, migrations).await?;
         let mut done = Vec::new();
         for entry in status.pending() {
             let Some(migration) = migrations.iter().find(|it| it.number == entry.number) else {
@@ -308,11 +304,7 @@ pub async fn baseline(
     deadline: Instant,
 ) -> Result<Vec<String>, Vec<String>> {
     locked(connection, deadline, async |connection| {
-        connection
-            .ensure_migrations_table(TABLE)
-            .await
-            .map_err(|error| vec![general(&error)])?;
-        let status = agreed(connection, migrations).await?;
+        let status = begun(connection, migrations).await?;
         let mut recorded = Vec::new();
         for entry in status.pending().filter(|it| it.number <= up_to) {
             let Some(migration) = migrations.iter().find(|it| it.number == entry.number) else {
@@ -331,6 +323,18 @@ pub async fn baseline(
 
 fn down_file(migration: &Migration) -> String {
     migration.file.replace(".up.sql", ".down.sql")
+}
+
+/// The comparison, with the table created where it is missing.
+async fn begun(
+    connection: &mut PgConnection,
+    migrations: &[Migration],
+) -> Result<Status, Vec<String>> {
+    connection
+        .ensure_migrations_table(TABLE)
+        .await
+        .map_err(|error| vec![general(&error)])?;
+    agreed(connection, migrations).await
 }
 
 /// The comparison, if nothing stands against going on.
