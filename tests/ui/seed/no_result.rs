@@ -1,7 +1,5 @@
 //! A seed that returns nothing.
 
-use underlay::prelude::*;
-
 #[underlay::seed]
 async fn seed() {}
 

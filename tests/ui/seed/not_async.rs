@@ -1,7 +1,5 @@
 //! A seed that is not async.
 
-use underlay::prelude::*;
-
 #[underlay::seed]
 fn seed() -> underlay::Result<()> {
     Ok(())

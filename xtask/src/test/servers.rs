@@ -111,40 +111,32 @@ fn postgres_binaries() -> Option<PathBuf> {
 
 /// The first PgBouncer that keeps prepared statements apart.
 const PGBOUNCER: (u32, u32) = (1, 21);
-/// The one that is built where there is none: Debian 12's is older.
-const PGBOUNCER_SOURCE: &str = "pgbouncer-1.24.1";
-/// Where Debian 13 has its source.
-const PGBOUNCER_URL: &str =
-    "http://deb.debian.org/debian/pool/main/p/pgbouncer/pgbouncer_1.24.1.orig.tar.gz";
-const PGBOUNCER_SHA256: &str = "da72a3aba13072876d055a3e58dd4aba4a5de4ed6148e73033185245598fd3e0";
+/// The release of Debian whose source is built where there is none that is new enough.
+const PGBOUNCER_RELEASE: &str = "trixie";
 
-/// A PgBouncer that is new enough.
+/// A PgBouncer that is new enough: Debian 12's is not, so Debian 13's is built from its source package.
 fn pgbouncer(root: &Path) -> Result<String, String> {
     if let Some(program) = pgbouncer_program(root) {
         return Ok(program.display().to_string());
     }
-    let needed = ["build-essential", "curl", "libevent-dev", "pkg-config"];
+    let needed = ["build-essential", "libevent-dev", "pkg-config"];
     packages::install(root, &needed, || Ok(()))?;
     let folder = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root.join("target"), PathBuf::from)
-        .join("xtask");
-    std::fs::create_dir_all(&folder)
-        .map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
-    let inside = |folder: &Path, line: &str| output(&mut command(folder, line));
-    let archive = format!("{PGBOUNCER_SOURCE}.tar.gz");
-    inside(&folder, &format!("curl -sSf -o {archive} {PGBOUNCER_URL}"))?;
-    let sum = inside(&folder, &format!("sha256sum {archive}"))?;
-    if !sum.starts_with(PGBOUNCER_SHA256) {
-        return Err(format!(
-            "{PGBOUNCER_URL} is not what it was: {}",
-            sum.trim()
-        ));
+        .join("xtask/pgbouncer");
+    let archive = packages::source(&folder, "pgbouncer", PGBOUNCER_RELEASE)?;
+    let source = folder.join("source");
+    std::fs::create_dir_all(&source)
+        .map_err(|error| format!("{} cannot be made: {error}", source.display()))?;
+    let unpack = format!("tar -xzf {} --strip-components=1", archive.display());
+    for line in [
+        unpack.as_str(),
+        "sh configure --without-cares --without-openssl",
+        "make pgbouncer",
+        "install pgbouncer /usr/local/bin/pgbouncer",
+    ] {
+        output(&mut command(&source, line))?;
     }
-    inside(&folder, &format!("tar -xzf {archive}"))?;
-    let source = folder.join(PGBOUNCER_SOURCE);
-    inside(&source, "sh configure --without-cares --without-openssl")?;
-    inside(&source, "make pgbouncer")?;
-    inside(&source, "install pgbouncer /usr/local/bin/pgbouncer")?;
     let program = pgbouncer_program(root).ok_or("the PgBouncer that was built does not run")?;
     Ok(format!("{} (built now)", program.display()))
 }

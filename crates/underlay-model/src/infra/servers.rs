@@ -14,14 +14,15 @@ use super::read::readable;
 pub struct SqlServer {
     /// `host`, `host:port`, or the folder of a Unix socket when it starts with `/`; a port may follow that, too.
     pub host: String,
-    /// TLS. Absent: on, with the system's certificates, as in Encore; the provisioner writes `disabled`.
+    /// TLS. Absent: on, with the authorities that Mozilla trusts; the provisioner writes `disabled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_config: Option<TlsConfig>,
     /// A copy of this server that only reads; absent: reads go to this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_replica: Option<SqlReplica>,
     /// `true`: the address is that of a pooler which hands a connection over after each transaction, such as PgBouncer or
-    /// Neon's `-pooler` host. Statements are then not prepared on the server. Default `false`.
+    /// Neon's `-pooler` host. It must keep the prepared statements of its clients apart, as PgBouncer does from 1.21 on
+    /// with `max_prepared_statements` above 0. Default `false`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub pooled: bool,
     /// The databases, by declared name.
@@ -101,7 +102,7 @@ pub struct SqlMigrator {
 pub struct TlsConfig {
     /// No TLS.
     pub disabled: bool,
-    /// The certificate authority, in PEM; absent: the system's.
+    /// A certificate authority, in PEM, besides those that Mozilla trusts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
     /// A client certificate.
