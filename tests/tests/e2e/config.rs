@@ -225,8 +225,8 @@ fn what_is_missing() {
     .fold(Config::new(&folder), Config::without);
     config.check(&expect![[r#"
         6 problems keep the application from starting:
-        - infra config: database `orders` is declared at examples/shop/src/orders.rs:14:19, but no sql_servers[].databases.orders says where it is
-        - infra config: topic `order-placed` is declared at examples/shop/src/orders.rs:31:19, but no pubsub[].topics.order-placed says where it is
+        - infra config: database `orders` is declared at examples/shop/src/orders.rs:16:19, but no sql_servers[].databases.orders says where it is
+        - infra config: topic `order-placed` is declared at examples/shop/src/orders.rs:33:19, but no pubsub[].topics.order-placed says where it is
         - infra config: bucket `assets` is declared at examples/shop/src/files.rs:14:8, but no object_storage[].buckets.assets says where it is
         - infra config: bucket `invoices` is declared at examples/shop/src/files.rs:11:19, but no object_storage[].buckets.invoices says where it is
         - infra config: cache `sessions` is declared at examples/shop/src/sessions.rs:10:8, but no redis.sessions says where it is
