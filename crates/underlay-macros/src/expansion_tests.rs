@@ -35,6 +35,15 @@ fn resources() {
         ),
     );
     check(
+        "database_named",
+        crate::database::attribute(
+            quote!(named = "orders"),
+            quote!(
+                static ORDERS: Database;
+            ),
+        ),
+    );
+    check(
         "topic",
         crate::topic::attribute(
             quote!("cart-events", ordered_by = cart_id),
@@ -115,6 +124,16 @@ fn handlers() {
             },
         ),
     );
+}
+
+#[test]
+fn seed() {
+    let function = quote! {
+        async fn two_orders() -> underlay::Result<()> {
+            Ok(())
+        }
+    };
+    check("seed", crate::seed::attribute(TokenStream::new(), function));
 }
 
 #[test]

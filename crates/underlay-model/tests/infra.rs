@@ -593,34 +593,43 @@ fn full(
             exporter,
         }),
         used_metrics: Some(json!([{ "name": "x" }])),
-        sql_servers: vec![SqlServer {
-            host: text(),
-            tls_config: Some(tls()),
-            read_replica: Some(SqlReplica {
+        sql_servers: vec![
+            SqlServer {
                 host: text(),
                 tls_config: Some(tls()),
-            }),
-            pooled: false,
-            databases: map(
-                "orders",
-                SqlDatabase {
-                    name: Some(text()),
-                    max_connections: Some(5),
-                    min_connections: Some(4),
-                    username: text(),
-                    password: secret(),
-                    client_cert: Some(cert()),
-                    acquire_timeout: Some("3s".to_owned()),
-                    statement_timeout: Some("1m".to_owned()),
-                    migrator: Some(SqlMigrator {
-                        host: Some(text()),
+                read_replica: Some(SqlReplica {
+                    host: text(),
+                    tls_config: Some(tls()),
+                }),
+                pooled: false,
+                databases: map(
+                    "orders",
+                    SqlDatabase {
+                        name: Some(text()),
+                        max_connections: Some(5),
+                        min_connections: Some(4),
                         username: text(),
                         password: secret(),
                         client_cert: Some(cert()),
-                    }),
-                },
-            ),
-        }],
+                        acquire_timeout: Some("3s".to_owned()),
+                        statement_timeout: Some("1m".to_owned()),
+                        migrator: Some(SqlMigrator {
+                            host: Some(text()),
+                            username: text(),
+                            password: secret(),
+                            client_cert: Some(cert()),
+                        }),
+                    },
+                ),
+            },
+            SqlServer {
+                host: text(),
+                tls_config: None,
+                read_replica: None,
+                pooled: true,
+                databases: BTreeMap::new(),
+            },
+        ],
         redis: [
             map(
                 "a",

@@ -7,6 +7,7 @@ pub static ORDERS: Database = ::underlay::__private::Database::__new(
         ::underlay::__private::EmbeddedMigration {
             number: 1i64,
             description: "create orders",
+            file: "0001_create_orders.up.sql",
             sql: ::underlay::__private::core::include_str!(
                 "$DIR/tests/migrations/0001_create_orders.up.sql"
             ),
