@@ -10,7 +10,7 @@ pub mod capabilities;
 pub mod error;
 pub mod topic;
 
-#[cfg(any(feature = "memory", feature = "disk"))]
+#[cfg(any(feature = "memory", feature = "disk", feature = "nats"))]
 mod id;
 #[cfg(any(feature = "memory", feature = "disk"))]
 mod object_history;
@@ -23,6 +23,8 @@ pub mod conformance;
 pub mod disk;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 

@@ -1,0 +1,477 @@
+//! The connection to NATS, and the streams and consumers that topics and subscriptions need.
+//!
+//! What is sent through them is in the other files.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use async_nats::{
+    Client, ConnectOptions, ServerAddr,
+    jetstream::{
+        Context,
+        consumer::{self, AckPolicy, DeliverPolicy},
+        context::ContextBuilder,
+        stream::{self, RetentionPolicy, StorageType, Stream},
+    },
+    rustls::crypto::{CryptoProvider, aws_lc_rs},
+};
+use tokio::time::timeout;
+
+use crate::{
+    Error, ErrorKind, Result,
+    nats::{
+        PROVIDER, dead_letters::DeadLetters, error::Classified, message, pull::Puller,
+        subscription::NatsSubscription, tasks::Tasks, topic::NatsTopic,
+    },
+    topic::{Subscription, Topic},
+};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How many published messages may wait for their confirmation; each caller waits for its own, so this is no brake.
+const UNCONFIRMED: usize = 1 << 20;
+/// The window in which a message that is sent again is stored once.
+const DUPLICATES: Duration = Duration::from_secs(120);
+
+/// What holds for a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicOptions {
+    /// Messages of one ordering key are delivered one after the other; not possible here.
+    pub ordered: bool,
+    /// An acknowledged message is never delivered again; not possible here.
+    pub exactly_once: bool,
+    /// How long messages and dead letters are kept in streams that are created; `None` keeps them for ever.
+    pub retention: Option<Duration>,
+    /// Creates the topic's two streams where they are missing. Those that are there are never changed.
+    pub provision: bool,
+}
+
+impl Default for TopicOptions {
+    /// Neither ordered nor exactly once; seven days; what is missing is an error.
+    fn default() -> Self {
+        Self {
+            ordered: false,
+            exactly_once: false,
+            retention: Some(Duration::from_secs(7 * 24 * 3600)),
+            provision: false,
+        }
+    }
+}
+
+/// What holds for a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubscriptionOptions {
+    /// The `ack_wait` of a consumer that is created: the lease of a message whose receiver crashed before it could set
+    /// one. Receivers may ask for any lease; one of this length saves a round trip.
+    pub lease: Duration,
+    /// Creates the consumer where it is missing. One that is there is never changed.
+    pub provision: bool,
+}
+
+impl Default for SubscriptionOptions {
+    /// Half a minute; what is missing is an error.
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(30),
+            provision: false,
+        }
+    }
+}
+
+/// A connection to NATS JetStream. Clones share it; when it is lost it is made again, for as long as it takes.
+///
+/// - Each topic is a stream `<topic>`, which keeps acknowledged messages until the retention ends, and a stream
+///   `<topic>-dead`. Each subscription is a durable pull consumer. A subscription gets what is published after its
+///   consumer was created.
+/// - JetStream knows one lease per consumer. Another one is set with `-NAK` and a delay, after which the server delivers
+///   again unless it heard an acknowledgement; extending a lease is the same.
+/// - The server takes every word on a message that is not acknowledged, also of a delivery whose lease has ended: a
+///   stale `ack` ends the message, and a stale `nack` or `extend` moves the next delivery.
+/// - A receive that is cancelled while messages come gives them back: they are delivered again at once, with `attempt`
+///   one higher.
+#[derive(Clone)]
+pub struct Broker {
+    client: Client,
+    context: Context,
+    tasks: Arc<Tasks>,
+}
+
+impl Broker {
+    /// Connects to one of the servers in a comma-separated list: `nats://host:4222`, `tls://user:password@host`,
+    /// `token@host`, `host`. Credentials are percent-encoded, and the same for all servers.
+    ///
+    /// Certificates are checked against the system's authorities. If the process has no default for rustls'
+    /// cryptography yet, it becomes aws-lc-rs.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` when an address cannot be read, `PermissionDenied` when the server refuses the credentials,
+    /// `Unavailable` when no server answers within five seconds.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn connect(hosts: &str) -> Result<Self> {
+        let mut servers: Vec<ServerAddr> = Vec::new();
+        for (index, host) in hosts.split(',').map(str::trim).enumerate() {
+            // Neither the text nor the cause is shown: there may be a password in it.
+            let server = host.parse().ok().filter(|it: &ServerAddr| {
+                !host.is_empty() && !it.host().is_empty() && !it.is_websocket()
+            });
+            servers.push(server.ok_or_else(|| {
+                let text = format!(
+                    "connect: address {} of the list is not `[nats://|tls://][user:password@]host[:port]`",
+                    index + 1
+                );
+                Error::new(ErrorKind::InvalidArgument, PROVIDER, "hosts", text)
+            })?);
+        }
+        let places: Vec<String> = servers
+            .iter()
+            .map(|server| format!("{}:{}", server.host(), server.port()))
+            .collect();
+        let places = places.join(",");
+        if CryptoProvider::get_default().is_none() {
+            // An error means that somebody else was faster.
+            let _ = aws_lc_rs::default_provider().install_default();
+        }
+        let options = ConnectOptions::new()
+            .name("underlay")
+            .connection_timeout(CONNECT)
+            .request_timeout(Some(ANSWER));
+        let connecting = credentials(&servers, options, &places)?.connect(servers);
+        let client = match timeout(CONNECT * 2, connecting).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) => {
+                let kind = error.class();
+                let text = match kind {
+                    ErrorKind::PermissionDenied => "connect: the server refused the credentials",
+                    ErrorKind::Unavailable => "connect: no server answers",
+                    _ => "connect: the connection could not be made",
+                };
+                return Err(Error::new(kind, PROVIDER, places, text).with_source(error));
+            }
+            Err(_) => {
+                let text = "connect: no server answered in time";
+                return Err(Error::new(ErrorKind::Unavailable, PROVIDER, places, text));
+            }
+        };
+        let context = ContextBuilder::new()
+            .timeout(ANSWER)
+            .max_ack_inflight(UNCONFIRMED)
+            .build(client.clone());
+        Ok(Self {
+            client,
+            context,
+            tasks: Arc::new(Tasks::new()),
+        })
+    }
+
+    /// The publishing side of a topic.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` when the topic is to be ordered or exactly once; `InvalidArgument` when a stream cannot have the
+    /// name; `NotFound` when a stream is missing and is not to be created; `PreconditionFailed` when it is there and
+    /// cannot be the topic's.
+    pub async fn topic(&self, name: &str, options: TopicOptions) -> Result<Arc<dyn Topic>> {
+        check_name(name, name)?;
+        if options.ordered || options.exactly_once {
+            let text = if options.ordered {
+                "create a topic: NATS topics are not ordered here; remove the ordering or choose another provider"
+            } else {
+                "create a topic: NATS topics are not exactly once here; ask for at least once or choose another provider"
+            };
+            return Err(Error::new(ErrorKind::Unsupported, PROVIDER, name, text));
+        }
+        let dead = dead_name(name);
+        for (stream, subject) in [(name, name.to_owned()), (&*dead, format!("{dead}.>"))] {
+            self.ensure_stream(stream, subject, options).await?;
+        }
+        Ok(Arc::new(NatsTopic {
+            name: name.to_owned(),
+            client: self.client.clone(),
+            context: self.context.clone(),
+            tasks: Arc::clone(&self.tasks),
+        }))
+    }
+
+    /// The receiving side of a subscription of a topic.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` when a consumer cannot have the name; `NotFound` when the topic's streams are missing, or the
+    /// consumer is and is not to be created; `PreconditionFailed` when it is there and cannot be the subscription's.
+    pub async fn subscription(
+        &self,
+        topic: &str,
+        name: &str,
+        options: SubscriptionOptions,
+    ) -> Result<Arc<dyn Subscription>> {
+        let resource = format!("{topic}/{name}");
+        check_name(topic, &resource)?;
+        check_name(name, &resource)?;
+        let messages = self.stream(topic, &resource).await?;
+        let dead = dead_name(topic);
+        let letters = self.stream(&dead, &resource).await?;
+        let mut consumer = ConsumerHandle {
+            messages: messages.clone(),
+            stream: topic.to_owned(),
+            name: name.to_owned(),
+            ack_wait: options.lease,
+        };
+        match consumer.check(&resource).await {
+            Err(error) if error.kind() == ErrorKind::NotFound && options.provision => {
+                consumer.create(&resource).await?;
+            }
+            checked => consumer.ack_wait = checked?,
+        }
+        let puller = Arc::new(Puller {
+            resource: resource.clone(),
+            client: self.client.clone(),
+            consumer,
+            tasks: Arc::clone(&self.tasks),
+            waiting: std::sync::Mutex::default(),
+        });
+        let dead_letters = DeadLetters {
+            resource,
+            context: self.context.clone(),
+            messages,
+            letters,
+            subject: format!("{dead}.{name}"),
+        };
+        Ok(Arc::new(NatsSubscription {
+            puller,
+            dead_letters,
+        }))
+    }
+
+    /// Ends the connection, for all clones: waiting receivers fail. Messages that were on their way to them come again,
+    /// at the latest when the subscription's lease has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the connection was closed before.
+    pub async fn close(&self) -> Result<()> {
+        self.tasks.close(ANSWER).await;
+        match timeout(ANSWER, self.client.drain()).await {
+            Ok(Ok(())) => Ok(()),
+            _ => {
+                let text = "close: the connection is closed already";
+                Err(Error::new(
+                    ErrorKind::Unavailable,
+                    PROVIDER,
+                    "connection",
+                    text,
+                ))
+            }
+        }
+    }
+
+    /// A stream that is there.
+    async fn stream(&self, name: &str, resource: &str) -> Result<Stream> {
+        self.context.get_stream(name).await.map_err(|error| {
+            let text = if error.class() == ErrorKind::NotFound {
+                let subjects = if name.ends_with(DEAD) {
+                    format!("{name}.>")
+                } else {
+                    name.to_owned()
+                };
+                format!(
+                    "the stream `{name}` is missing; create it with `nats stream add {name} --subjects '{subjects}' --storage \
+                     file --retention limits --defaults`"
+                )
+            } else {
+                format!("the stream `{name}` could not be looked up")
+            };
+            failed(error, resource, text)
+        })
+    }
+
+    async fn ensure_stream(
+        &self,
+        name: &str,
+        subject: String,
+        options: TopicOptions,
+    ) -> Result<()> {
+        let stream = match self.stream(name, name).await {
+            Err(error) if error.kind() == ErrorKind::NotFound && options.provision => {
+                let max_age = options.retention.unwrap_or_default();
+                let config = stream::Config {
+                    name: name.to_owned(),
+                    subjects: vec![subject],
+                    storage: StorageType::File,
+                    retention: RetentionPolicy::Limits,
+                    max_age,
+                    duplicate_window: if max_age.is_zero() {
+                        DUPLICATES
+                    } else {
+                        DUPLICATES.min(max_age)
+                    },
+                    ..stream::Config::default()
+                };
+                let created = self.context.create_stream(config).await;
+                return created.map(drop).map_err(|error| {
+                    failed(
+                        error,
+                        name,
+                        format!("the stream `{name}` could not be created"),
+                    )
+                });
+            }
+            stream => stream?,
+        };
+        let config = &stream.cached_info().config;
+        let why = if !config.subjects.contains(&subject) {
+            format!("does not have the subject `{subject}`; add it with `nats stream edit`")
+        } else if config.retention != RetentionPolicy::Limits {
+            "drops messages when one consumer has acknowledged them; create it with the retention `limits`".to_owned()
+        } else if config.no_ack {
+            "does not confirm what it stored; create it without `no_ack`".to_owned()
+        } else {
+            return Ok(());
+        };
+        let text = format!("the stream `{name}` {why}");
+        Err(Error::new(
+            ErrorKind::PreconditionFailed,
+            PROVIDER,
+            name,
+            text,
+        ))
+    }
+}
+
+/// The options with the credentials that are in the addresses. The client would take them from there as they are
+/// written.
+fn credentials(
+    servers: &[ServerAddr],
+    options: ConnectOptions,
+    places: &str,
+) -> Result<ConnectOptions> {
+    let of = |server: &ServerAddr| {
+        let decoded = |text: Option<&str>| text.map(message::unescape);
+        (decoded(server.username()), decoded(server.password()))
+    };
+    let mut all = servers.iter().filter(|it| it.has_user_pass()).map(of);
+    let Some(first) = all.next() else {
+        return Ok(options);
+    };
+    if all.any(|other| other != first) {
+        let text =
+            "connect: the addresses have different credentials; write the same ones into each";
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            PROVIDER,
+            places,
+            text,
+        ));
+    }
+    Ok(match first {
+        (Some(user), Some(password)) => options.user_and_password(user, password),
+        (Some(token), None) => options.token(token),
+        (None, _) => options,
+    })
+}
+
+/// What a topic's stream of dead letters ends with.
+const DEAD: &str = "-dead";
+
+fn dead_name(topic: &str) -> String {
+    format!("{topic}{DEAD}")
+}
+
+/// A durable consumer.
+pub(super) struct ConsumerHandle {
+    messages: Stream,
+    pub(super) stream: String,
+    pub(super) name: String,
+    /// The lease of a message for which no other was set.
+    pub(super) ack_wait: Duration,
+}
+
+impl ConsumerHandle {
+    /// Where its messages are asked for.
+    pub(super) fn next_subject(&self) -> String {
+        format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.name)
+    }
+
+    /// Whether it is there and can be a subscription's; its `ack_wait`.
+    pub(super) async fn check(&self, resource: &str) -> Result<Duration> {
+        let Self { stream, name, .. } = self;
+        let info = self.messages.consumer_info(name).await.map_err(|error| {
+            let text = if error.class() == ErrorKind::NotFound {
+                format!(
+                    "the consumer `{name}` of the stream `{stream}` is missing; create it with `nats consumer add {stream} \
+                     {name} --pull --ack explicit --deliver new --max-deliver=-1 --max-pending=-1 --wait 30s --defaults`"
+                )
+            } else {
+                format!("the consumer `{name}` of the stream `{stream}` could not be looked up")
+            };
+            failed(error, resource, text)
+        })?;
+        let config = info.config;
+        let why = if config.deliver_subject.is_some() {
+            "pushes; create it as a pull consumer"
+        } else if config.ack_policy != AckPolicy::Explicit {
+            "does not want each message acknowledged; create it with `--ack explicit`"
+        } else if config.max_deliver > 0 {
+            "gives messages up by itself; create it with `--max-deliver=-1`"
+        } else if !config.backoff.is_empty() {
+            "has a back-off, which is not its own to choose; create it without"
+        } else {
+            return Ok(config.ack_wait);
+        };
+        let text = format!("the consumer `{name}` of the stream `{stream}` {why}");
+        Err(Error::new(
+            ErrorKind::PreconditionFailed,
+            PROVIDER,
+            resource,
+            text,
+        ))
+    }
+
+    async fn create(&self, resource: &str) -> Result<()> {
+        let Self { stream, name, .. } = self;
+        let config = consumer::pull::Config {
+            durable_name: Some(name.clone()),
+            deliver_policy: DeliverPolicy::New,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: self.ack_wait,
+            max_deliver: -1,
+            max_ack_pending: -1,
+            ..consumer::pull::Config::default()
+        };
+        let created = self.messages.create_consumer(config).await;
+        created.map(drop).map_err(|error| {
+            let text =
+                format!("the consumer `{name}` of the stream `{stream}` could not be created");
+            failed(error, resource, text)
+        })
+    }
+}
+
+fn failed(error: impl Classified, resource: &str, text: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(error.class(), PROVIDER, resource, text).with_source(error)
+}
+
+/// Names become streams, consumers and parts of subjects as they are.
+fn check_name(name: &str, resource: &str) -> Result<()> {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if !name.is_empty() && name.len() <= 200 && name.bytes().all(is_fine) {
+        return Ok(());
+    }
+    let text = "a topic's or subscription's name on NATS is of at most 200 letters, digits, `-` and `_`; choose another name in \
+                the infra config";
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        PROVIDER,
+        resource,
+        text,
+    ))
+}
+
+/// A time as JetStream writes it.
+pub(super) fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,260 @@
+//! Messages as NATS has them: headers, their size, and what an acknowledgement's subject says of a delivery.
+//!
+//! Knows no connection.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+
+use crate::topic::Message;
+
+/// JetStream's header for a message's id; a message that is sent twice within two minutes is stored once.
+const ID: &str = "Nats-Msg-Id";
+const ATTRIBUTE: &str = "Underlay-Attribute-";
+const ORDERING_KEY: &str = "Underlay-Ordering-Key";
+const ATTEMPTS: &str = "Underlay-Dead-Attempts";
+const REASON: &str = "Underlay-Dead-Reason";
+/// JetStream stores a message only if its subject has this many before it.
+const EXPECTED_ON_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence";
+
+/// What a message may not use of the server's `max_payload`, so that it fits with its id and as a dead letter.
+pub(super) const RESERVED: usize = 8 << 10;
+/// JetStream's own limit on the headers of one message.
+const MAX_HEADERS: usize = u16::MAX as usize;
+/// How much of a reason is kept, as it is on the wire.
+const MAX_REASON: usize = 4 << 10;
+
+/// The headers of a message.
+pub(super) fn headers(id: &str, message: &Message) -> HeaderMap {
+    let mut headers = own_headers(message);
+    headers.insert(ID, id);
+    headers
+}
+
+fn own_headers(message: &Message) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &message.attributes {
+        headers.insert(format!("{ATTRIBUTE}{}", escape(name)), escape(value));
+    }
+    if let Some(key) = &message.ordering_key {
+        headers.insert(ORDERING_KEY, escape(key));
+    }
+    headers
+}
+
+/// The bytes by which a message is above what a server with this `max_payload` takes, and the limit.
+pub(super) fn too_large(message: &Message, max_payload: usize) -> Option<(usize, usize)> {
+    let headers: usize = own_headers(message)
+        .iter()
+        .flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
+        .map(|(name, value)| {
+            AsRef::<str>::as_ref(name).len() + value.as_str().len() + ": \r\n".len()
+        })
+        .sum();
+    let limits = [
+        (headers, MAX_HEADERS - RESERVED),
+        (
+            headers + message.body.len(),
+            max_payload.saturating_sub(RESERVED),
+        ),
+    ];
+    limits.into_iter().find(|(size, limit)| size > limit)
+}
+
+/// The message of headers and body.
+pub(super) fn message(headers: Option<&HeaderMap>, body: Bytes) -> Message {
+    let mut attributes = BTreeMap::new();
+    for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {
+        let name: &str = name.as_ref();
+        if let (Some(name), Some(value)) = (name.strip_prefix(ATTRIBUTE), values.last()) {
+            attributes.insert(unescape(name), unescape(value.as_str()));
+        }
+    }
+    let ordering_key = text(headers, ORDERING_KEY).map(unescape);
+    Message {
+        body,
+        attributes,
+        ordering_key,
+    }
+}
+
+/// The message's id; another client's message without one has its place in the stream.
+pub(super) fn id(headers: Option<&HeaderMap>, sequence: u64) -> String {
+    text(headers, ID).map_or_else(|| sequence.to_string(), str::to_owned)
+}
+
+/// The headers of a dead letter. It is stored once, however often it is sent.
+pub(super) fn dead_headers(id: &str, message: &Message, attempts: u32, reason: &str) -> HeaderMap {
+    let mut headers = headers(id, message);
+    headers.insert(ATTEMPTS, attempts.to_string());
+    let mut kept = String::new();
+    for character in reason.chars() {
+        let escaped = escape(character.encode_utf8(&mut [0; 4]));
+        if kept.len() + escaped.len() > MAX_REASON {
+            break;
+        }
+        kept += &escaped;
+    }
+    headers.insert(REASON, kept);
+    headers.insert(EXPECTED_ON_SUBJECT, "0");
+    headers
+}
+
+/// A dead letter's number of attempts and its reason.
+pub(super) fn death(headers: &HeaderMap) -> (u32, String) {
+    let attempts = text(Some(headers), ATTEMPTS).and_then(|text| text.parse().ok());
+    let reason = text(Some(headers), REASON).map(unescape);
+    (attempts.unwrap_or_default(), reason.unwrap_or_default())
+}
+
+fn text<'a>(headers: Option<&'a HeaderMap>, name: &'static str) -> Option<&'a str> {
+    Some(headers?.get_last(name)?.as_str())
+}
+
+/// What NATS keeps in a header's name and value as it is; every other byte becomes `%` and two digits.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~/+=@".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped += &format!("%{byte:02x}");
+        }
+    }
+    escaped
+}
+
+/// The text of [`escape`]'s, or of other percent-encoding; what cannot be a result of it is taken as it is.
+pub(super) fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = tail.split_at_checked(2).and_then(|(digits, after)| {
+            rest = after;
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        let Some(byte) = digits else {
+            return text.to_owned();
+        };
+        bytes.push(byte);
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+/// What the subject says to which a delivery is acknowledged.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Delivery<'a> {
+    pub(super) stream: &'a str,
+    pub(super) consumer: &'a str,
+    pub(super) attempt: u32,
+    pub(super) sequence: u64,
+    published: u64,
+}
+
+impl<'a> Delivery<'a> {
+    /// Reads `$JS.ACK.<stream>.<consumer>.<attempt>.<sequence>.<delivery>.<time>.<pending>`; newer servers have a domain
+    /// and an account before the stream, and more at the end.
+    pub(super) fn parse(subject: &'a str) -> Option<Self> {
+        let tokens: Vec<&str> = subject.strip_prefix("$JS.ACK.")?.split('.').collect();
+        let tokens = match tokens.len() {
+            7 => &tokens[..],
+            9.. => &tokens[2..],
+            _ => return None,
+        };
+        Some(Self {
+            stream: tokens[0],
+            consumer: tokens[1],
+            attempt: tokens[2].parse().ok()?,
+            sequence: tokens[3].parse().ok()?,
+            published: tokens[5].parse().ok()?,
+        })
+    }
+
+    /// When the server took the message.
+    pub(super) fn published_at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(self.published)
+    }
+
+    /// Names the message for ever, also after its stream was made anew.
+    pub(super) fn name(&self) -> String {
+        format!("{}-{}", self.sequence, self.published)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_survives() {
+        for text in [
+            "",
+            " ",
+            "a b",
+            "%",
+            "%4",
+            "%zz",
+            "ü\r\n: \0",
+            "100%25",
+            "a/b=c",
+        ] {
+            let escaped = escape(text);
+            assert!(escaped.bytes().all(|byte| byte.is_ascii_graphic()));
+            assert!(!escaped.contains(':'));
+            assert_eq!(unescape(&escaped), text);
+        }
+        // What others wrote is taken as it is.
+        for foreign in ["100%", "%zz", "%ff", "a%"] {
+            assert_eq!(unescape(foreign), foreign);
+        }
+    }
+
+    #[test]
+    fn deliveries() {
+        let old = Delivery::parse("$JS.ACK.orders.mail.3.100.7.1790230470084404000.42");
+        let old = old.expect("a delivery");
+        assert_eq!((old.stream, old.consumer), ("orders", "mail"));
+        assert_eq!((old.attempt, old.sequence), (3, 100));
+        assert_eq!(old.name(), "100-1790230470084404000");
+        let new = "$JS.ACK._.hash.orders.mail.3.100.7.1790230470084404000.42.token";
+        assert_eq!(Delivery::parse(new), Some(old));
+        for other in [
+            "",
+            "not a receipt",
+            "$JS.ACK.a.b.c.d.e.f.g",
+            "$JS.ACK.a.b.1.2.3",
+        ] {
+            assert_eq!(Delivery::parse(other), None);
+        }
+    }
+
+    #[test]
+    fn long_reasons_are_cut_between_characters() {
+        let headers = dead_headers("id", &Message::default(), 2, &"ü".repeat(10_000));
+        let (attempts, reason) = death(&headers);
+        assert_eq!((attempts, reason), (2, "ü".repeat(MAX_REASON / 6)));
+    }
+
+    #[test]
+    fn sizes() {
+        let max = 1 << 20;
+        let sized = |body: usize, attribute: usize| Message {
+            body: vec![0; body].into(),
+            attributes: [("a".to_owned(), "x".repeat(attribute))].into(),
+            ordering_key: None,
+        };
+        assert_eq!(too_large(&sized(max - RESERVED - 100, 10), max), None);
+        assert!(too_large(&sized(max - RESERVED, 10), max).is_some());
+        assert!(too_large(&sized(0, MAX_HEADERS), max).is_some());
+    }
+}

@@ -1,0 +1,39 @@
+//! The provider `nats`: topics and subscriptions on NATS JetStream.
+//!
+//! A topic is a stream with one subject of the same name, a subscription a durable pull consumer of it; given-up
+//! messages are in a second stream, `<topic>-dead`. The client is set up in `broker.rs`; what is on the wire is in
+//! `message.rs`. Nothing here knows the infra config.
+
+mod broker;
+mod dead_letters;
+mod error;
+mod message;
+mod pull;
+mod subscription;
+mod tasks;
+mod topic;
+
+use crate::capabilities::{Backend, Capabilities, TopicCapabilities};
+
+pub use broker::{Broker, SubscriptionOptions, TopicOptions};
+
+/// The provider's name.
+pub const PROVIDER: &str = "nats";
+
+/// What a topic can do on a server with its default limits.
+///
+/// The server's `max_payload` of 1 MiB counts headers, in which attributes are, and a dead letter has a few more.
+pub const TOPIC: TopicCapabilities = TopicCapabilities {
+    ordering: false,
+    exactly_once: false,
+    persistent: true,
+    dead_letters: true,
+    max_message_bytes: Some((1 << 20) - message::RESERVED as u64),
+};
+
+/// This provider's backends.
+pub(crate) const BACKENDS: [Backend; 1] = [Backend {
+    provider: PROVIDER,
+    variant: None,
+    capabilities: Capabilities::Topic(TOPIC),
+}];

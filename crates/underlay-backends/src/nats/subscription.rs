@@ -1,0 +1,163 @@
+//! The receiving side: leases and their ends.
+//!
+//! How messages come from the server is in `pull.rs`, where given-up ones go in `dead_letters.rs`.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{Message, client::Request};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+
+use crate::{
+    Error, ErrorKind, Result,
+    nats::{
+        PROVIDER, broker,
+        dead_letters::DeadLetters,
+        error::Classified as _,
+        message::{self, Delivery},
+        pull::Puller,
+    },
+    topic::{DeadLetter, Receipt, Received, Subscription},
+};
+
+pub(super) struct NatsSubscription {
+    pub(super) puller: Arc<Puller>,
+    pub(super) dead_letters: DeadLetters,
+}
+
+/// Messages that came and were not handed out yet. Dropped before that, it gives them back.
+struct Held<'a> {
+    puller: &'a Puller,
+    messages: Vec<Message>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.puller.give_back(std::mem::take(&mut self.messages));
+    }
+}
+
+impl NatsSubscription {
+    fn error(&self, kind: ErrorKind, text: &'static str) -> Error {
+        Error::new(kind, PROVIDER, &self.puller.resource, text)
+    }
+
+    /// Waits for messages, sets their leases and reads them.
+    async fn leased(&self, messages: Vec<Message>, lease: Duration) -> Result<Vec<Received>> {
+        let mut held = Held {
+            puller: &self.puller,
+            messages,
+        };
+        if lease != self.puller.consumer.ack_wait {
+            let replies = held.messages.iter().filter_map(|it| it.reply.as_deref());
+            try_join_all(
+                replies.map(|reply| self.tell(reply, again_after(lease), "lease a message")),
+            )
+            .await?;
+        }
+        let received = held.messages.iter().map(|message| {
+            let receipt = message.reply.as_deref().unwrap_or_default();
+            let delivery = self.delivery(receipt)?;
+            let headers = message.headers.as_ref();
+            Ok(Received {
+                id: message::id(headers, delivery.sequence),
+                attempt: delivery.attempt,
+                published_at: delivery.published_at(),
+                message: message::message(headers, message.payload.clone()),
+                receipt: Receipt(receipt.to_owned()),
+            })
+        });
+        let received = received.collect::<Result<Vec<_>>>()?;
+        held.messages.clear();
+        Ok(received)
+    }
+
+    /// The delivery of a receipt of this subscription.
+    fn delivery<'a>(&self, receipt: &'a str) -> Result<Delivery<'a>> {
+        let consumer = &self.puller.consumer;
+        Delivery::parse(receipt)
+            .filter(|it| it.stream == consumer.stream && it.consumer == consumer.name)
+            .ok_or_else(|| {
+                let text = "the receipt is not one of this subscription's";
+                self.error(ErrorKind::InvalidArgument, text)
+            })
+    }
+
+    /// Tells the server what becomes of a delivery, and waits until it knows.
+    async fn tell(&self, receipt: &str, what: Bytes, attempted: &str) -> Result<()> {
+        let request = Request::new().payload(what);
+        let answer = self.puller.client.send_request(receipt.to_owned(), request);
+        answer.await.map(drop).map_err(|error| {
+            let kind = error.class();
+            let why = match kind {
+                ErrorKind::NotFound => "the consumer is gone",
+                _ => "the server did not confirm it in time",
+            };
+            let text = format!("{attempted}: {why}");
+            Error::new(kind, PROVIDER, &self.puller.resource, text).with_source(error)
+        })
+    }
+}
+
+/// What gives a delivery back after a time. Until then it can be acknowledged, so it is a lease of this length, too.
+fn again_after(time: Duration) -> Bytes {
+    if time.is_zero() {
+        return Bytes::from_static(b"-NAK");
+    }
+    format!("-NAK {{\"delay\":{}}}", broker::nanos(time)).into()
+}
+
+#[async_trait]
+impl Subscription for NatsSubscription {
+    async fn receive(&self, max: usize, lease: Duration) -> Result<Vec<Received>> {
+        if max == 0 || lease.is_zero() {
+            let text = "receive no message, or with a lease of no time";
+            return Err(self.error(ErrorKind::InvalidArgument, text));
+        }
+        loop {
+            let mut messages = self.puller.available(max).await?;
+            if messages.is_empty() {
+                messages = self.puller.one().await?;
+            }
+            let received = self.leased(messages, lease).await?;
+            if !received.is_empty() {
+                return Ok(received);
+            }
+        }
+    }
+
+    async fn ack(&self, receipt: &Receipt) -> Result<()> {
+        self.delivery(&receipt.0)?;
+        self.tell(&receipt.0, Bytes::from_static(b"+ACK"), "acknowledge")
+            .await
+    }
+
+    async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+        self.delivery(&receipt.0)?;
+        self.tell(&receipt.0, again_after(delay), "give a message back")
+            .await
+    }
+
+    async fn extend(&self, receipt: &Receipt, lease: Duration) -> Result<()> {
+        self.delivery(&receipt.0)?;
+        self.tell(&receipt.0, again_after(lease), "extend a lease")
+            .await
+    }
+
+    async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<()> {
+        let delivery = self.delivery(&receipt.0)?;
+        self.dead_letters.bury(&delivery, reason).await?;
+        // Ended before this is heard, the letter is there already and is not stored twice.
+        self.tell(
+            &receipt.0,
+            Bytes::from_static(b"+TERM"),
+            "give a message up",
+        )
+        .await
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.dead_letters.oldest(limit).await
+    }
+}

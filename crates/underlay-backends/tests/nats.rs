@@ -1,0 +1,554 @@
+//! The provider `nats` on a real server: the conformance suite, and what only NATS can get wrong.
+//!
+//! Starts a server of its own on a free port in a temporary folder; without the program `nats-server` every test is
+//! reported ignored, and fails where `UNDERLAY_REQUIRE` names `nats`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failure is a panic, and its text for people"
+)]
+
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Seek as _},
+    path::PathBuf,
+    process::{Child, Command, ExitCode, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tempfile::TempDir;
+use tokio::time::timeout;
+use underlay_backends::{
+    ErrorKind,
+    capabilities::TopicCapabilities,
+    conformance::{Case, Clock, TopicHarness, TopicUnderTest, is_required, topic_cases},
+    nats::{self, Broker, SubscriptionOptions, TopicOptions},
+    topic::{Message, Received, Subscription, Topic},
+};
+
+/// How long a server may take to say where it listens.
+const START: Duration = Duration::from_secs(20);
+/// Longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Ends in no test by itself.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A server of the tests' own, which ends with this.
+struct Server {
+    process: Mutex<Child>,
+    address: String,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// Starts it, or says why that cannot be.
+    fn start(config: &str) -> Result<Self, String> {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let program = std::env::split_paths(&paths)
+            .chain([PathBuf::from("/usr/sbin")])
+            .map(|folder| folder.join("nats-server"))
+            .find(|program| program.is_file());
+        let program = program.ok_or(
+            "there is no program `nats-server`; install it (Debian: `apt-get install nats-server`)",
+        )?;
+        let folder = TempDir::new().map_err(|error| error.to_string())?;
+        let file = folder.path().join("server.conf");
+        let store = folder.path().join("store");
+        let text = format!(
+            "listen: \"127.0.0.1:-1\"\njetstream {{ store_dir: {:?} }}\n{config}\n",
+            store.display().to_string()
+        );
+        std::fs::write(&file, text).map_err(|error| error.to_string())?;
+        let mut log = tempfile::tempfile().map_err(|error| error.to_string())?;
+        let out = log.try_clone().map_err(|error| error.to_string())?;
+        let process = Command::new(&program)
+            .arg("-c")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(out)
+            .spawn()
+            .map_err(|error| format!("{} does not start: {error}", program.display()))?;
+        let mut server = Self {
+            process: Mutex::new(process),
+            address: String::new(),
+            _folder: folder,
+        };
+        let begun = Instant::now();
+        loop {
+            let mut text = String::new();
+            log.rewind().map_err(|error| error.to_string())?;
+            log.read_to_string(&mut text)
+                .map_err(|error| error.to_string())?;
+            let address = text
+                .lines()
+                .find_map(|line| line.split_once("Listening for client connections on "));
+            if let (Some((_, address)), true) = (address, text.contains("Server is ready")) {
+                server.address = address.trim().to_owned();
+                return Ok(server);
+            }
+            let ended = server.process.get_mut().unwrap().try_wait();
+            if begun.elapsed() > START || !matches!(ended, Ok(None)) {
+                return Err(format!("{} did not come up: {text}", program.display()));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let process = self.process.get_mut().unwrap();
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+}
+
+/// A name that no other test uses.
+fn fresh_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("topic_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn provision() -> TopicOptions {
+    TopicOptions {
+        provision: true,
+        ..TopicOptions::default()
+    }
+}
+
+fn subscribe(lease: Duration) -> SubscriptionOptions {
+    SubscriptionOptions {
+        lease,
+        provision: true,
+    }
+}
+
+struct Harness {
+    server: Arc<Server>,
+    /// The consumers' own lease.
+    lease: Duration,
+}
+
+#[async_trait]
+impl TopicHarness for Harness {
+    fn capabilities(&self) -> TopicCapabilities {
+        nats::TOPIC
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::Real
+    }
+
+    // No topic is ordered here, so the cases that need it do not run; one that would like it gets what there is.
+    async fn fresh(&self, _ordered: bool, subscriptions: &[&str]) -> TopicUnderTest {
+        let broker = Broker::connect(&self.server.address).await.unwrap();
+        let name = fresh_name();
+        let topic = broker.topic(&name, provision()).await.unwrap();
+        let mut under_test = Vec::new();
+        for subscription in subscriptions {
+            let subscription = broker.subscription(&name, subscription, subscribe(self.lease));
+            under_test.push(subscription.await.unwrap());
+        }
+        TopicUnderTest {
+            topic,
+            subscriptions: under_test,
+            guard: Box::new((broker, Arc::clone(&self.server))),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let server = if arguments.list {
+        Err("nothing is started to list the tests".to_owned())
+    } else {
+        Server::start("")
+    };
+    let trials = match server {
+        Ok(server) => trials(Arc::new(server)),
+        Err(reason) => {
+            let text = format!("nats cannot be reached: {reason}");
+            if !is_required("nats") {
+                eprintln!("ignored: topic::nats: {text}");
+            }
+            let trial = Trial::test("topic::nats::reachable", move || Err(Failed::from(text)));
+            vec![trial.with_ignored_flag(!is_required("nats"))]
+        }
+    };
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trials(server: Arc<Server>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    // Leases that are the consumer's own, and leases that are always others.
+    let own = Clock::Real.unit() * 20;
+    for (suite, lease) in [("topic::nats", own), ("topic::nats_other_lease", LONG)] {
+        let server = Arc::clone(&server);
+        let cases = topic_cases(Harness { server, lease });
+        trials.extend(cases.into_iter().map(|case| trial(suite, case)));
+    }
+    macro_rules! own {
+        ($($name:ident)*) => {$({
+            let server = Arc::clone(&server);
+            trials.push(Trial::test(concat!("nats::", stringify!($name)), move || {
+                run($name(server));
+                Ok(())
+            }));
+        })*};
+    }
+    own! {
+        unsupported_topics missing_things wrong_streams_and_consumers existing_consumer every_text
+        foreign_messages cancelled_receives dead_letters_once foreign_receipts passwords
+        survives_a_restart_of_the_client closing large_batches
+    }
+    trials
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .unwrap()
+        .block_on(async { timeout(PATIENCE, test).await })
+        .expect("in time");
+}
+
+fn trial(suite: &str, case: Case) -> Trial {
+    let name = format!("{suite}::{}", case.name);
+    if let Some(lacking) = case.lacking {
+        let text = format!("nats says that it lacks {lacking}");
+        eprintln!("ignored: {name}: {text}");
+        return Trial::test(name, move || Err(Failed::from(text))).with_ignored_flag(true);
+    }
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(case.run());
+        Ok(())
+    })
+}
+
+/// A topic with one subscription.
+struct Fresh {
+    broker: Broker,
+    name: String,
+    topic: Arc<dyn Topic>,
+    subscription: Arc<dyn Subscription>,
+}
+
+async fn fresh(server: &Server) -> Fresh {
+    let broker = Broker::connect(&server.address).await.unwrap();
+    let name = fresh_name();
+    let topic = broker.topic(&name, provision()).await.unwrap();
+    let subscription = broker.subscription(&name, "one", subscribe(LONG)).await;
+    Fresh {
+        broker,
+        name,
+        topic,
+        subscription: subscription.unwrap(),
+    }
+}
+
+fn message(body: &str) -> Message {
+    Message {
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        ..Message::default()
+    }
+}
+
+async fn take_one(subscription: &dyn Subscription) -> Received {
+    subscription.receive(1, LONG).await.unwrap().remove(0)
+}
+
+async fn unsupported_topics(server: Arc<Server>) {
+    let broker = Broker::connect(&server.address).await.unwrap();
+    for (ordered, exactly_once) in [(true, false), (false, true)] {
+        let options = TopicOptions {
+            ordered,
+            exactly_once,
+            ..provision()
+        };
+        let error = broker.topic("other", options).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
+    for name in ["", "a.b", "a b", "a*", ">", "ü"] {
+        let error = broker.topic(name, provision()).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    }
+}
+
+async fn missing_things(server: Arc<Server>) {
+    let broker = Broker::connect(&server.address).await.unwrap();
+    let name = fresh_name();
+    let error = broker.topic(&name, TopicOptions::default()).await;
+    let error = error.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let hint = format!("`nats stream add {name} --subjects '{name}'");
+    assert!(error.to_string().contains(&hint), "{error}");
+    let error = broker.subscription(&name, "one", subscribe(LONG)).await;
+    assert_eq!(error.err().unwrap().kind(), ErrorKind::NotFound);
+    let topic = broker.topic(&name, provision()).await.unwrap();
+    let options = SubscriptionOptions::default();
+    let error = broker.subscription(&name, "one", options).await;
+    let error = error.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let hint = format!("`nats consumer add {name} one --pull");
+    assert!(error.to_string().contains(&hint), "{error}");
+    // Gone while it is used.
+    let subscription = broker.subscription(&name, "one", subscribe(LONG)).await;
+    let subscription = subscription.unwrap();
+    let streams = jetstream(&server).await;
+    let receiving = tokio::spawn(async move { subscription.receive(1, LONG).await });
+    tokio::task::yield_now().await;
+    streams.delete_stream(&name).await.unwrap();
+    let error = receiving.await.unwrap().expect_err("no consumer");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let error = topic.publish(message("lost")).await.expect_err("no stream");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+}
+
+async fn jetstream(server: &Server) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(async_nats::connect(&server.address).await.unwrap())
+}
+
+async fn wrong_streams_and_consumers(server: Arc<Server>) {
+    use async_nats::jetstream::{consumer, stream};
+    let streams = jetstream(&server).await;
+    let broker = Broker::connect(&server.address).await.unwrap();
+    for (subject, retention) in [
+        ("elsewhere", stream::RetentionPolicy::Limits),
+        ("", stream::RetentionPolicy::WorkQueue),
+    ] {
+        let name = fresh_name();
+        let subject = if subject.is_empty() { &name } else { subject };
+        let config = stream::Config {
+            name: name.clone(),
+            subjects: vec![subject.to_owned()],
+            retention,
+            ..stream::Config::default()
+        };
+        streams.create_stream(config).await.unwrap();
+        let error = broker.topic(&name, provision()).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::PreconditionFailed, "{error}");
+    }
+    let Fresh { name, .. } = fresh(&server).await;
+    let config = consumer::pull::Config {
+        durable_name: Some("gives-up".to_owned()),
+        ack_policy: consumer::AckPolicy::Explicit,
+        max_deliver: 3,
+        ..consumer::pull::Config::default()
+    };
+    let created = streams.create_consumer_on_stream(config, &name).await;
+    created.unwrap();
+    let error = broker
+        .subscription(&name, "gives-up", subscribe(LONG))
+        .await;
+    let error = error.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::PreconditionFailed, "{error}");
+}
+
+/// A second program, which creates nothing, shares the messages.
+async fn existing_consumer(server: Arc<Server>) {
+    let Fresh { name, topic, .. } = fresh(&server).await;
+    let broker = Broker::connect(&server.address).await.unwrap();
+    let again = broker.topic(&name, TopicOptions::default()).await.unwrap();
+    let options = SubscriptionOptions::default();
+    let subscription = broker.subscription(&name, "one", options).await.unwrap();
+    topic.publish(message("one")).await.unwrap();
+    again.publish(message("two")).await.unwrap();
+    assert_eq!(take_one(&*subscription).await.message, message("one"));
+    assert_eq!(take_one(&*subscription).await.message, message("two"));
+}
+
+async fn every_text(server: Arc<Server>) {
+    let fresh = fresh(&server).await;
+    let texts = [
+        "",
+        " ",
+        " a  b ",
+        "a:b",
+        "ü\r\nNats-Msg-Id: 1",
+        "%41",
+        "\0\u{7f}",
+        "\"'\\",
+    ];
+    let attributes: BTreeMap<String, String> = texts
+        .iter()
+        .map(|text| ((*text).to_owned(), (*text).to_owned()))
+        .collect();
+    for key in texts {
+        let message = Message {
+            body: Bytes::from_static(b"body"),
+            attributes: attributes.clone(),
+            ordering_key: Some(key.to_owned()),
+        };
+        fresh.topic.publish(message.clone()).await.unwrap();
+        let received = take_one(&*fresh.subscription).await;
+        assert_eq!(received.message, message);
+        let reason = format!("because of {key}");
+        let buried = fresh.subscription.dead_letter(&received.receipt, &reason);
+        buried.await.unwrap();
+        let letter = fresh.subscription.dead_letters(100).await.unwrap().pop();
+        let letter = letter.unwrap();
+        assert_eq!((letter.message, letter.reason), (message, reason));
+    }
+}
+
+/// Other clients know nothing of our headers.
+async fn foreign_messages(server: Arc<Server>) {
+    let fresh = fresh(&server).await;
+    let streams = jetstream(&server).await;
+    let stored = streams.publish(fresh.name.clone(), "plain".into()).await;
+    let stored = stored.unwrap().await.unwrap();
+    let received = take_one(&*fresh.subscription).await;
+    assert_eq!(received.message, message("plain"));
+    assert_eq!(received.id, stored.sequence.to_string());
+    fresh.subscription.ack(&received.receipt).await.unwrap();
+}
+
+/// However often receiving is given up, and whenever: each message comes, long before a lease ends.
+async fn cancelled_receives(server: Arc<Server>) {
+    let fresh = fresh(&server).await;
+    let mut missing = std::collections::BTreeSet::new();
+    let mut round: u64 = 0;
+    for _ in 0..200 {
+        missing.insert(fresh.topic.publish(message("one")).await.unwrap());
+        round += 1;
+        let time = Duration::from_micros(round * 37 % 3000);
+        if let Ok(received) = timeout(time, fresh.subscription.receive(3, LONG)).await {
+            for received in received.unwrap() {
+                fresh.subscription.ack(&received.receipt).await.unwrap();
+                missing.remove(&received.id);
+            }
+        }
+    }
+    // Without a lost message the leases of a minute need not end.
+    while !missing.is_empty() {
+        for received in fresh.subscription.receive(10, LONG).await.unwrap() {
+            fresh.subscription.ack(&received.receipt).await.unwrap();
+            missing.remove(&received.id);
+        }
+    }
+}
+
+/// Giving a message up again, as after a crash in between, keeps one letter.
+async fn dead_letters_once(server: Arc<Server>) {
+    let fresh = fresh(&server).await;
+    fresh.topic.publish(message("one")).await.unwrap();
+    let received = take_one(&*fresh.subscription).await;
+    for _ in 0..3 {
+        let buried = fresh.subscription.dead_letter(&received.receipt, "bad");
+        buried.await.unwrap();
+    }
+    let letters = fresh.subscription.dead_letters(10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    let limit = usize::try_from(nats::TOPIC.max_message_bytes.unwrap()).unwrap();
+    let largest = Message {
+        body: vec![b'x'; limit].into(),
+        ..Message::default()
+    };
+    fresh.topic.publish(largest.clone()).await.unwrap();
+    let received = take_one(&*fresh.subscription).await;
+    let reason = "ü".repeat(100_000);
+    let buried = fresh.subscription.dead_letter(&received.receipt, &reason);
+    buried.await.unwrap();
+    let letters = fresh.subscription.dead_letters(10).await.unwrap();
+    assert_eq!(letters[1].message, largest);
+    assert!(reason.starts_with(&letters[1].reason) && letters[1].reason.len() > 1000);
+}
+
+/// A receipt is a subject; none but the subscription's own is sent anything.
+async fn foreign_receipts(server: Arc<Server>) {
+    let one = fresh(&server).await;
+    let other = fresh(&server).await;
+    one.topic.publish(message("one")).await.unwrap();
+    let received = take_one(&*one.subscription).await;
+    let error = other.subscription.ack(&received.receipt).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let subject = underlay_backends::topic::Receipt(other.name.clone());
+    for result in [
+        other.subscription.nack(&subject, LONG).await,
+        other.subscription.extend(&subject, LONG).await,
+        other.subscription.dead_letter(&subject, "bad").await,
+    ] {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+}
+
+async fn passwords(_: Arc<Server>) {
+    let server =
+        Server::start("authorization { user: service, password: \"right horse\" }").unwrap();
+    let right = format!("nats://service:right%20horse@{}", server.address);
+    Broker::connect(&right).await.unwrap();
+    let two = format!("{right},service:hunter2@{}", server.address);
+    let wrong = format!("service:hunter2@{}", server.address);
+    let nobody = "service:hunter2@127.0.0.1:1";
+    for (hosts, kind) in [
+        (&*wrong, ErrorKind::PermissionDenied),
+        (nobody, ErrorKind::Unavailable),
+        (&*two, ErrorKind::InvalidArgument),
+        ("service:hunter2@:x", ErrorKind::InvalidArgument),
+        ("ws://service:hunter2@127.0.0.1", ErrorKind::InvalidArgument),
+        ("a,,service:hunter2@b", ErrorKind::InvalidArgument),
+    ] {
+        let error = Broker::connect(hosts).await.err().unwrap();
+        assert_eq!(error.kind(), kind, "{error}");
+        let mut text = format!("{error} {error:?}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            text += &cause.to_string();
+            source = cause.source();
+        }
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    // A server without TLS that is asked for it is an error, not a panic.
+    let error = Broker::connect(&format!("tls://{}", server.address)).await;
+    assert!(error.is_err());
+}
+
+async fn survives_a_restart_of_the_client(server: Arc<Server>) {
+    let fresh = fresh(&server).await;
+    let id = fresh.topic.publish(message("one")).await.unwrap();
+    fresh.broker.close().await.unwrap();
+    let broker = Broker::connect(&server.address).await.unwrap();
+    let options = SubscriptionOptions::default();
+    let subscription = broker.subscription(&fresh.name, "one", options).await;
+    assert_eq!(take_one(&*subscription.unwrap()).await.id, id);
+}
+
+async fn closing(server: Arc<Server>) {
+    let fresh = fresh(&server).await;
+    let receiving = tokio::spawn(async move { fresh.subscription.receive(1, LONG).await });
+    tokio::task::yield_now().await;
+    fresh.broker.close().await.unwrap();
+    let error = receiving.await.unwrap().expect_err("closed");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let error = fresh.topic.publish(message("late")).await;
+    assert_eq!(error.expect_err("closed").kind(), ErrorKind::Unavailable);
+}
+
+async fn large_batches(server: Arc<Server>) {
+    let fresh = fresh(&server).await;
+    let batch: Vec<Message> = (0..1000)
+        .map(|number| message(&number.to_string()))
+        .collect();
+    let ids = fresh.topic.publish_batch(batch.clone()).await.unwrap();
+    let mut received = Vec::new();
+    while received.len() < batch.len() {
+        received.extend(fresh.subscription.receive(300, LONG).await.unwrap());
+    }
+    for ((received, id), message) in received.iter().zip(ids).zip(batch) {
+        assert_eq!((&received.id, &received.message), (&id, &message));
+    }
+}
