@@ -21,10 +21,18 @@ pub(super) enum Server {
     PgBouncer,
     /// The programs that download PostgreSQL's server binaries; the tests serve the download themselves.
     Managed,
+    /// The program `nats-server`; the tests start it themselves.
+    Nats,
 }
 
 impl Server {
-    pub(super) const ALL: &[Self] = &[Self::Native, Self::PgBouncer, Self::Docker, Self::Managed];
+    pub(super) const ALL: &[Self] = &[
+        Self::Native,
+        Self::PgBouncer,
+        Self::Docker,
+        Self::Managed,
+        Self::Nats,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -32,6 +40,7 @@ impl Server {
             Self::Native => "native",
             Self::PgBouncer => "pgbouncer",
             Self::Managed => "managed",
+            Self::Nats => "nats",
         }
     }
 }
@@ -70,6 +79,7 @@ pub(super) fn set_up(root: &Path, server: Server) -> Result<Ready, String> {
         Server::Native => native(root).map(|how| Ready { how, guard: None }),
         Server::PgBouncer => pgbouncer(root).map(|how| Ready { how, guard: None }),
         Server::Managed => managed(root).map(|how| Ready { how, guard: None }),
+        Server::Nats => nats(root).map(|how| Ready { how, guard: None }),
     }
 }
 
@@ -180,6 +190,27 @@ fn managed(root: &Path) -> Result<String, String> {
     ))
 }
 
+/// A NATS server.
+fn nats(root: &Path) -> Result<String, String> {
+    if let Some(version) = nats_version(root) {
+        return Ok(version);
+    }
+    // Debian's package starts a service of its own only where there is systemd; the tests listen elsewhere.
+    packages::install(root, &["nats-server"], || Ok(()))?;
+    let version = nats_version(root).ok_or("the package `nats-server` brought no such program")?;
+    Ok(format!("{version} (installed now)"))
+}
+
+/// What the server that the tests would start says of itself, if there is one.
+fn nats_version(root: &Path) -> Option<String> {
+    let programs = ["nats-server", "/usr/sbin/nats-server"];
+    let mut texts = programs.into_iter().filter_map(|program| {
+        let text = output(&mut command(root, &format!("{program} --version"))).ok()?;
+        Some(text.trim().to_owned())
+    });
+    texts.next()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,7 +223,7 @@ mod tests {
         );
         assert_eq!(parse("all"), Ok(Server::ALL.to_vec()));
         let unknown =
-            "no server is called `oracle`; `all`, or a list of native,pgbouncer,docker,managed";
+            "no server is called `oracle`; `all`, or a list of native,pgbouncer,docker,managed,nats";
         assert_eq!(parse("docker,oracle"), Err(unknown.to_owned()));
     }
 }
