@@ -222,8 +222,7 @@ mod tests {
             Ok(vec![Server::Docker, Server::Native])
         );
         assert_eq!(parse("all"), Ok(Server::ALL.to_vec()));
-        let unknown =
-            "no server is called `oracle`; `all`, or a list of native,pgbouncer,docker,managed,nats";
+        let unknown = "no server is called `oracle`; `all`, or a list of native,pgbouncer,docker,managed,nats";
         assert_eq!(parse("docker,oracle"), Err(unknown.to_owned()));
     }
 }
