@@ -129,7 +129,7 @@ fn handlers() {
 #[test]
 fn seed() {
     let function = quote! {
-        async fn two_orders() -> underlay::Result<()> {
+        async fn two_orders() -> anyhow::Result<()> {
             Ok(())
         }
     };

@@ -1,6 +1,6 @@
 //! An expansion, written by `expansion_tests.rs`.
 
-async fn two_orders() -> underlay::Result<()> {
+async fn two_orders() -> anyhow::Result<()> {
     Ok(())
 }
 #[doc(hidden)]
@@ -16,7 +16,7 @@ const __UNDERLAY_two_orders_1_1: () = {
             "`#[seed] fn two_orders` must be declared at module level: move it out of the enclosing function, closure, `impl` or block"
         )
     }
-    fn two_orders() -> ::underlay::__private::core::future::Ready<underlay::Result<()>> {
+    fn two_orders() -> ::underlay::__private::core::future::Ready<anyhow::Result<()>> {
         ::underlay::__private::core::unreachable!()
     }
     {
@@ -25,7 +25,7 @@ const __UNDERLAY_two_orders_1_1: () = {
         const _: () = __underlay_two_orders_1_1();
         fn __run() -> ::underlay::__private::HandlerFuture {
             ::underlay::__private::std::boxed::Box::pin(async move {
-                <underlay::Result<
+                <anyhow::Result<
                     (),
                 > as ::underlay::__private::HandlerOutcome>::into_outcome(
                     two_orders().await,
