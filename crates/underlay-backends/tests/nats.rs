@@ -11,7 +11,7 @@
 use std::{
     collections::BTreeMap,
     io::{Read as _, Seek as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{
         Arc, Mutex,
@@ -45,62 +45,76 @@ const LONG: Duration = Duration::from_secs(60);
 struct Server {
     process: Mutex<Child>,
     address: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
     /// Starts it, or says why that cannot be.
     fn start(config: &str) -> Result<Self, String> {
-        let paths = std::env::var_os("PATH").unwrap_or_default();
-        let program = std::env::split_paths(&paths)
-            .chain([PathBuf::from("/usr/sbin")])
-            .map(|folder| folder.join("nats-server"))
-            .find(|program| program.is_file());
-        let program = program.ok_or(
-            "there is no program `nats-server`; install it (Debian: `apt-get install nats-server`)",
-        )?;
         let folder = TempDir::new().map_err(|error| error.to_string())?;
-        let file = folder.path().join("server.conf");
-        let store = folder.path().join("store");
-        let text = format!(
-            "listen: \"127.0.0.1:-1\"\njetstream {{ store_dir: {:?} }}\n{config}\n",
-            store.display().to_string()
-        );
-        std::fs::write(&file, text).map_err(|error| error.to_string())?;
-        let mut log = tempfile::tempfile().map_err(|error| error.to_string())?;
-        let out = log.try_clone().map_err(|error| error.to_string())?;
-        let process = Command::new(&program)
-            .arg("-c")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(out)
-            .spawn()
-            .map_err(|error| format!("{} does not start: {error}", program.display()))?;
-        let mut server = Self {
+        let (process, address) = launch(folder.path(), "127.0.0.1:-1", config)?;
+        Ok(Self {
             process: Mutex::new(process),
-            address: String::new(),
-            _folder: folder,
-        };
-        let begun = Instant::now();
-        loop {
-            let mut text = String::new();
-            log.rewind().map_err(|error| error.to_string())?;
-            log.read_to_string(&mut text)
-                .map_err(|error| error.to_string())?;
-            let address = text
-                .lines()
-                .find_map(|line| line.split_once("Listening for client connections on "));
-            if let (Some((_, address)), true) = (address, text.contains("Server is ready")) {
-                server.address = address.trim().to_owned();
-                return Ok(server);
-            }
-            let ended = server.process.get_mut().unwrap().try_wait();
-            if begun.elapsed() > START || !matches!(ended, Ok(None)) {
-                return Err(format!("{} did not come up: {text}", program.display()));
-            }
-            thread::sleep(Duration::from_millis(10));
+            address,
+            folder,
+        })
+    }
+
+    /// Kills it and starts it again, with the same messages at the same address.
+    fn restart(&self) {
+        let mut process = self.process.lock().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        (*process, _) = launch(self.folder.path(), &self.address, "").unwrap();
+    }
+}
+
+/// A server with its files in a folder, and where it listens.
+fn launch(folder: &Path, listen: &str, config: &str) -> Result<(Child, String), String> {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let program = std::env::split_paths(&paths)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|folder| folder.join("nats-server"))
+        .find(|program| program.is_file());
+    let program = program.ok_or(
+        "there is no program `nats-server`; install it (Debian: `apt-get install nats-server`)",
+    )?;
+    let file = folder.join("server.conf");
+    let store = folder.join("store");
+    let text = format!(
+        "listen: {listen:?}\njetstream {{ store_dir: {:?} }}\n{config}\n",
+        store.display().to_string()
+    );
+    std::fs::write(&file, text).map_err(|error| error.to_string())?;
+    let mut log = tempfile::tempfile().map_err(|error| error.to_string())?;
+    let out = log.try_clone().map_err(|error| error.to_string())?;
+    let mut process = Command::new(&program)
+        .arg("-c")
+        .arg(&file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(out)
+        .spawn()
+        .map_err(|error| format!("{} does not start: {error}", program.display()))?;
+    let begun = Instant::now();
+    loop {
+        let mut text = String::new();
+        log.rewind().map_err(|error| error.to_string())?;
+        log.read_to_string(&mut text)
+            .map_err(|error| error.to_string())?;
+        let address = text
+            .lines()
+            .find_map(|line| line.split_once("Listening for client connections on "));
+        if let (Some((_, address)), true) = (address, text.contains("Server is ready")) {
+            return Ok((process, address.trim().to_owned()));
         }
+        let ended = process.try_wait();
+        if begun.elapsed() > START || !matches!(ended, Ok(None)) {
+            let _ = process.kill();
+            let _ = process.wait();
+            return Err(format!("{} did not come up: {text}", program.display()));
+        }
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -208,7 +222,7 @@ fn trials(server: Arc<Server>) -> Vec<Trial> {
     own! {
         unsupported_topics missing_things wrong_streams_and_consumers existing_consumer every_text
         foreign_messages cancelled_receives dead_letters_once foreign_receipts passwords
-        survives_a_restart_of_the_client closing large_batches
+        survives_a_restart_of_the_client restarted_server closing large_batches
     }
     trials
 }
@@ -525,6 +539,36 @@ async fn survives_a_restart_of_the_client(server: Arc<Server>) {
     let options = SubscriptionOptions::default();
     let subscription = broker.subscription(&fresh.name, "one", options).await;
     assert_eq!(take_one(&*subscription.unwrap()).await.id, id);
+}
+
+/// A receive that waits while the server is killed and started again gets what is published afterwards; what was stored
+/// before is there.
+async fn restarted_server(_: Arc<Server>) {
+    let server = Server::start("").unwrap();
+    let fresh = fresh(&server).await;
+    let first = fresh.topic.publish(message("first")).await.unwrap();
+    let received = take_one(&*fresh.subscription).await;
+    assert_eq!(received.id, first);
+    let subscription = Arc::clone(&fresh.subscription);
+    let receiving = tokio::spawn(async move {
+        // The connection may be found to be lost; the caller asks again.
+        loop {
+            match subscription.receive(1, LONG).await {
+                Ok(mut received) => return received.remove(0),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
+            }
+        }
+    });
+    tokio::task::yield_now().await;
+    server.restart();
+    let second = loop {
+        match fresh.topic.publish(message("second")).await {
+            Ok(id) => break id,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
+        }
+    };
+    assert_eq!(receiving.await.unwrap().id, second);
+    fresh.subscription.ack(&received.receipt).await.unwrap();
 }
 
 async fn closing(server: Arc<Server>) {

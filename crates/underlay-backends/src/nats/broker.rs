@@ -1,17 +1,12 @@
-//! The connection to NATS, and the streams and consumers that topics and subscriptions need.
+//! The connection to NATS, and what topics and subscriptions are made of.
 //!
-//! What is sent through them is in the other files.
+//! What is sent through it is in the other files, and what is needed on the server in `streams.rs`.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{
     Client, ConnectOptions, ServerAddr,
-    jetstream::{
-        Context,
-        consumer::{self, AckPolicy, DeliverPolicy},
-        context::ContextBuilder,
-        stream::{self, RetentionPolicy, StorageType, Stream},
-    },
+    jetstream::{Context, context::ContextBuilder},
     rustls::crypto::{CryptoProvider, aws_lc_rs},
 };
 use tokio::time::timeout;
@@ -19,7 +14,7 @@ use tokio::time::timeout;
 use crate::{
     Error, ErrorKind, Result,
     nats::{
-        PROVIDER, dead_letters::DeadLetters, error::Classified, message, pull::Puller,
+        PROVIDER, dead_letters::DeadLetters, error::Classified, message, pull::Puller, streams,
         subscription::NatsSubscription, tasks::Tasks, topic::NatsTopic,
     },
     topic::{Subscription, Topic},
@@ -31,8 +26,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(5);
 /// How many published messages may wait for their confirmation; each caller waits for its own, so this is no brake.
 const UNCONFIRMED: usize = 1 << 20;
-/// The window in which a message that is sent again is stored once.
-const DUPLICATES: Duration = Duration::from_secs(120);
 
 /// What holds for a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +169,7 @@ impl Broker {
     /// name; `NotFound` when a stream is missing and is not to be created; `PreconditionFailed` when it is there and
     /// cannot be the topic's.
     pub async fn topic(&self, name: &str, options: TopicOptions) -> Result<Arc<dyn Topic>> {
-        check_name(name, name)?;
+        streams::check_name(name, name)?;
         if options.ordered || options.exactly_once {
             let text = if options.ordered {
                 "create a topic: NATS topics are not ordered here; remove the ordering or choose another provider"
@@ -185,9 +178,9 @@ impl Broker {
             };
             return Err(Error::new(ErrorKind::Unsupported, PROVIDER, name, text));
         }
-        let dead = dead_name(name);
+        let dead = streams::dead_name(name);
         for (stream, subject) in [(name, name.to_owned()), (&*dead, format!("{dead}.>"))] {
-            self.ensure_stream(stream, subject, options).await?;
+            streams::ensure_stream(&self.context, stream, subject, options).await?;
         }
         Ok(Arc::new(NatsTopic {
             name: name.to_owned(),
@@ -210,12 +203,12 @@ impl Broker {
         options: SubscriptionOptions,
     ) -> Result<Arc<dyn Subscription>> {
         let resource = format!("{topic}/{name}");
-        check_name(topic, &resource)?;
-        check_name(name, &resource)?;
-        let messages = self.stream(topic, &resource).await?;
-        let dead = dead_name(topic);
-        let letters = self.stream(&dead, &resource).await?;
-        let mut consumer = ConsumerHandle {
+        streams::check_name(topic, &resource)?;
+        streams::check_name(name, &resource)?;
+        let messages = streams::stream(&self.context, topic, &resource).await?;
+        let dead = streams::dead_name(topic);
+        let letters = streams::stream(&self.context, &dead, &resource).await?;
+        let mut consumer = streams::DurableConsumer {
             messages: messages.clone(),
             stream: topic.to_owned(),
             name: name.to_owned(),
@@ -268,78 +261,6 @@ impl Broker {
             }
         }
     }
-
-    /// A stream that is there.
-    async fn stream(&self, name: &str, resource: &str) -> Result<Stream> {
-        self.context.get_stream(name).await.map_err(|error| {
-            let text = if error.class() == ErrorKind::NotFound {
-                let subjects = if name.ends_with(DEAD) {
-                    format!("{name}.>")
-                } else {
-                    name.to_owned()
-                };
-                format!(
-                    "the stream `{name}` is missing; create it with `nats stream add {name} --subjects '{subjects}' --storage \
-                     file --retention limits --defaults`"
-                )
-            } else {
-                format!("the stream `{name}` could not be looked up")
-            };
-            failed(error, resource, text)
-        })
-    }
-
-    async fn ensure_stream(
-        &self,
-        name: &str,
-        subject: String,
-        options: TopicOptions,
-    ) -> Result<()> {
-        let stream = match self.stream(name, name).await {
-            Err(error) if error.kind() == ErrorKind::NotFound && options.provision => {
-                let max_age = options.retention.unwrap_or_default();
-                let config = stream::Config {
-                    name: name.to_owned(),
-                    subjects: vec![subject],
-                    storage: StorageType::File,
-                    retention: RetentionPolicy::Limits,
-                    max_age,
-                    duplicate_window: if max_age.is_zero() {
-                        DUPLICATES
-                    } else {
-                        DUPLICATES.min(max_age)
-                    },
-                    ..stream::Config::default()
-                };
-                let created = self.context.create_stream(config).await;
-                return created.map(drop).map_err(|error| {
-                    failed(
-                        error,
-                        name,
-                        format!("the stream `{name}` could not be created"),
-                    )
-                });
-            }
-            stream => stream?,
-        };
-        let config = &stream.cached_info().config;
-        let why = if !config.subjects.contains(&subject) {
-            format!("does not have the subject `{subject}`; add it with `nats stream edit`")
-        } else if config.retention != RetentionPolicy::Limits {
-            "drops messages when one consumer has acknowledged them; create it with the retention `limits`".to_owned()
-        } else if config.no_ack {
-            "does not confirm what it stored; create it without `no_ack`".to_owned()
-        } else {
-            return Ok(());
-        };
-        let text = format!("the stream `{name}` {why}");
-        Err(Error::new(
-            ErrorKind::PreconditionFailed,
-            PROVIDER,
-            name,
-            text,
-        ))
-    }
 }
 
 /// The options with the credentials that are in the addresses. The client would take them from there as they are
@@ -372,106 +293,4 @@ fn credentials(
         (Some(token), None) => options.token(token),
         (None, _) => options,
     })
-}
-
-/// What a topic's stream of dead letters ends with.
-const DEAD: &str = "-dead";
-
-fn dead_name(topic: &str) -> String {
-    format!("{topic}{DEAD}")
-}
-
-/// A durable consumer.
-pub(super) struct ConsumerHandle {
-    messages: Stream,
-    pub(super) stream: String,
-    pub(super) name: String,
-    /// The lease of a message for which no other was set.
-    pub(super) ack_wait: Duration,
-}
-
-impl ConsumerHandle {
-    /// Where its messages are asked for.
-    pub(super) fn next_subject(&self) -> String {
-        format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.name)
-    }
-
-    /// Whether it is there and can be a subscription's; its `ack_wait`.
-    pub(super) async fn check(&self, resource: &str) -> Result<Duration> {
-        let Self { stream, name, .. } = self;
-        let info = self.messages.consumer_info(name).await.map_err(|error| {
-            let text = if error.class() == ErrorKind::NotFound {
-                format!(
-                    "the consumer `{name}` of the stream `{stream}` is missing; create it with `nats consumer add {stream} \
-                     {name} --pull --ack explicit --deliver new --max-deliver=-1 --max-pending=-1 --wait 30s --defaults`"
-                )
-            } else {
-                format!("the consumer `{name}` of the stream `{stream}` could not be looked up")
-            };
-            failed(error, resource, text)
-        })?;
-        let config = info.config;
-        let why = if config.deliver_subject.is_some() {
-            "pushes; create it as a pull consumer"
-        } else if config.ack_policy != AckPolicy::Explicit {
-            "does not want each message acknowledged; create it with `--ack explicit`"
-        } else if config.max_deliver > 0 {
-            "gives messages up by itself; create it with `--max-deliver=-1`"
-        } else if !config.backoff.is_empty() {
-            "has a back-off, which is not its own to choose; create it without"
-        } else {
-            return Ok(config.ack_wait);
-        };
-        let text = format!("the consumer `{name}` of the stream `{stream}` {why}");
-        Err(Error::new(
-            ErrorKind::PreconditionFailed,
-            PROVIDER,
-            resource,
-            text,
-        ))
-    }
-
-    async fn create(&self, resource: &str) -> Result<()> {
-        let Self { stream, name, .. } = self;
-        let config = consumer::pull::Config {
-            durable_name: Some(name.clone()),
-            deliver_policy: DeliverPolicy::New,
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: self.ack_wait,
-            max_deliver: -1,
-            max_ack_pending: -1,
-            ..consumer::pull::Config::default()
-        };
-        let created = self.messages.create_consumer(config).await;
-        created.map(drop).map_err(|error| {
-            let text =
-                format!("the consumer `{name}` of the stream `{stream}` could not be created");
-            failed(error, resource, text)
-        })
-    }
-}
-
-fn failed(error: impl Classified, resource: &str, text: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(error.class(), PROVIDER, resource, text).with_source(error)
-}
-
-/// Names become streams, consumers and parts of subjects as they are.
-fn check_name(name: &str, resource: &str) -> Result<()> {
-    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if !name.is_empty() && name.len() <= 200 && name.bytes().all(is_fine) {
-        return Ok(());
-    }
-    let text = "a topic's or subscription's name on NATS is of at most 200 letters, digits, `-` and `_`; choose another name in \
-                the infra config";
-    Err(Error::new(
-        ErrorKind::InvalidArgument,
-        PROVIDER,
-        resource,
-        text,
-    ))
-}
-
-/// A time as JetStream writes it.
-pub(super) fn nanos(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }

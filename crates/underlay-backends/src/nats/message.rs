@@ -191,6 +191,11 @@ impl<'a> Delivery<'a> {
     }
 }
 
+/// A time as JetStream writes it.
+pub(super) fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

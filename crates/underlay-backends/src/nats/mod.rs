@@ -9,6 +9,7 @@ mod dead_letters;
 mod error;
 mod message;
 mod pull;
+mod streams;
 mod subscription;
 mod tasks;
 mod topic;

@@ -16,7 +16,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     Error, ErrorKind, Result,
-    nats::{PROVIDER, broker, error::Classified as _, tasks::Tasks},
+    nats::{PROVIDER, error::Classified as _, message, streams, tasks::Tasks},
 };
 
 /// How long a request for messages waits at the server, unless leases are shorter.
@@ -29,7 +29,7 @@ pub(super) struct Puller {
     /// `topic/subscription`, for errors.
     pub(super) resource: String,
     pub(super) client: Client,
-    pub(super) consumer: broker::ConsumerHandle,
+    pub(super) consumer: streams::DurableConsumer,
     pub(super) tasks: Arc<Tasks>,
     pub(super) waiting: Mutex<Waiting>,
 }
@@ -152,7 +152,7 @@ impl Puller {
             self.error(ErrorKind::Unavailable, text)
         })?;
         let request = match expires {
-            Some(expires) => json!({ "batch": max, "expires": broker::nanos(expires) }),
+            Some(expires) => json!({ "batch": max, "expires": message::nanos(expires) }),
             None => json!({ "batch": max, "no_wait": true }),
         };
         self.client

@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 use crate::{
     Error, ErrorKind, Result,
     nats::{
-        PROVIDER, broker,
+        PROVIDER,
         dead_letters::DeadLetters,
         error::Classified as _,
         message::{self, Delivery},
@@ -105,7 +105,7 @@ fn again_after(time: Duration) -> Bytes {
     if time.is_zero() {
         return Bytes::from_static(b"-NAK");
     }
-    format!("-NAK {{\"delay\":{}}}", broker::nanos(time)).into()
+    format!("-NAK {{\"delay\":{}}}", message::nanos(time)).into()
 }
 
 #[async_trait]
