@@ -10,12 +10,13 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read as _, Seek as _},
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -86,36 +87,37 @@ fn launch(folder: &Path, listen: &str, config: &str) -> Result<(Child, String), 
         store.display().to_string()
     );
     std::fs::write(&file, text).map_err(|error| error.to_string())?;
-    let mut log = tempfile::tempfile().map_err(|error| error.to_string())?;
-    let out = log.try_clone().map_err(|error| error.to_string())?;
     let mut process = Command::new(&program)
         .arg("-c")
         .arg(&file)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(out)
+        .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("{} does not start: {error}", program.display()))?;
+    let log = process.stderr.take().ok_or("the server has no log")?;
+    let (sender, lines) = mpsc::channel();
+    // Ends with the server, which would stand still if nobody read its log.
+    thread::spawn(move || {
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            // Nobody listens any more once the server is up.
+            let _ = sender.send(line);
+        }
+    });
     let begun = Instant::now();
-    loop {
-        let mut text = String::new();
-        log.rewind().map_err(|error| error.to_string())?;
-        log.read_to_string(&mut text)
-            .map_err(|error| error.to_string())?;
-        let address = text
-            .lines()
-            .find_map(|line| line.split_once("Listening for client connections on "));
-        if let (Some((_, address)), true) = (address, text.contains("Server is ready")) {
-            return Ok((process, address.trim().to_owned()));
+    let (mut text, mut address) = (String::new(), None);
+    while let Ok(line) = lines.recv_timeout(START.saturating_sub(begun.elapsed())) {
+        if let Some((_, place)) = line.split_once("Listening for client connections on ") {
+            address = Some(place.trim().to_owned());
         }
-        let ended = process.try_wait();
-        if begun.elapsed() > START || !matches!(ended, Ok(None)) {
-            let _ = process.kill();
-            let _ = process.wait();
-            return Err(format!("{} did not come up: {text}", program.display()));
+        if let (Some(address), true) = (&address, line.contains("Server is ready")) {
+            return Ok((process, address.clone()));
         }
-        thread::sleep(Duration::from_millis(10));
+        text += &line;
     }
+    let _ = process.kill();
+    let _ = process.wait();
+    Err(format!("{} did not come up: {text}", program.display()))
 }
 
 impl Drop for Server {
