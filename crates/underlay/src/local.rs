@@ -14,7 +14,7 @@ pub(crate) use provisioned::{Guard, Log, checkout, provision};
 #[cfg(not(feature = "local"))]
 pub(crate) enum Guard {}
 
-#[cfg(not(feature = "local"))]
+#[cfg(all(feature = "postgres", not(feature = "local")))]
 impl Guard {
     pub(crate) fn root(&self) -> Option<&std::path::Path> {
         match *self {}
@@ -45,9 +45,11 @@ mod provisioned {
     /// What the provisioner holds for as long as the application runs.
     pub(crate) struct Guard {
         _provisioned: Provisioned,
+        #[cfg(feature = "postgres")]
         root: PathBuf,
     }
 
+    #[cfg(feature = "postgres")]
     impl Guard {
         /// The checkout that the binary was built from.
         pub(crate) fn root(&self) -> Option<&Path> {
@@ -88,6 +90,7 @@ mod provisioned {
             std::mem::take(&mut provisioned.config),
             Guard {
                 _provisioned: provisioned,
+                #[cfg(feature = "postgres")]
                 root: checkout.root,
             },
         ))

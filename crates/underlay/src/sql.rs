@@ -4,7 +4,6 @@
 //! `sql_servers` and `migrations`, and which role does what: the service's role looks, the migrator's applies.
 
 use std::collections::BTreeMap;
-#[cfg(feature = "local")]
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +13,6 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
 use underlay_backends::postgres::{self, migrations, migrations::Done, migrations::Migration};
 use underlay_model::infra::{Migrations, SqlDatabase, SqlServer};
-#[cfg(feature = "local")]
 use underlay_model::model;
 use underlay_model::{InfraConfig, Model, duration};
 
@@ -155,7 +153,6 @@ pub(crate) fn pools(migrated: &[Migrated]) -> BTreeMap<String, Pools> {
 }
 
 /// The migrations folder of a database on disk, below the checkout that the binary was built from.
-#[cfg(feature = "local")]
 pub(crate) fn folder(database: &model::Database, root: &Path) -> Option<PathBuf> {
     let dir = database.migrations_dir.as_deref()?;
     // The compiler names files relative to the workspace; those of other crates absolutely.

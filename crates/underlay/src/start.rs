@@ -254,39 +254,48 @@ pub(crate) struct Connected {
 /// Everything that keeps it from being done.
 pub(crate) async fn connect_without_server(task: Task) -> Result<Connected> {
     let entries = inventory::entries().map_err(configuration)?;
-    let mut model = inventory::model(&entries);
+    let model = inventory::model(&entries);
     config::check(&model)?;
-    let mut configured = config::read()?;
-    let mut mode = configured
-        .as_ref()
-        .map(|it| it.migrations)
-        .unwrap_or_default();
-    #[cfg(feature = "postgres")]
-    if task == Task::Migrate {
-        if mode == Migrations::Off {
-            return Err(configuration(vec![
-                "infra config: migrations: `off` says that this binary applies none; say `job`, or leave \
-                 UNDERLAY_TASK=migrate away"
-                    .to_owned(),
-            ]));
-        }
-        mode = Migrations::OnStart;
-        // The job touches databases alone: another process may have the rest open.
-        let databases = std::mem::take(&mut model.databases);
-        model = Model {
-            databases,
-            ..Model::empty(model.application)
-        };
-        configured = configured.map(|config| InfraConfig {
-            sql_servers: config.sql_servers,
-            log_config: config.log_config,
-            ..InfraConfig::default()
-        });
-    }
+    let (model, configured, mode) = needs(task, model, config::read()?)?;
     let (config, guard) = located(configured, &model).await?;
     let mut connected = Connected::connect(entries, model, config, guard, None).await?;
     connected.migrate(mode).await?;
     Ok(connected)
+}
+
+/// What of the declarations and the infra config a job needs, and what it does with migrations.
+fn needs(
+    task: Task,
+    model: Model,
+    configured: Option<InfraConfig>,
+) -> Result<(Model, Option<InfraConfig>, Migrations)> {
+    let mode = configured
+        .as_ref()
+        .map(|it| it.migrations)
+        .unwrap_or_default();
+    match task {
+        Task::Seed => Ok((model, configured, mode)),
+        #[cfg(feature = "postgres")]
+        Task::Migrate if mode == Migrations::Off => Err(configuration(vec![
+            "infra config: migrations: `off` says that this binary applies none; say `job`, or leave \
+             UNDERLAY_TASK=migrate away"
+                .to_owned(),
+        ])),
+        // The job touches databases alone: another process may have the rest open.
+        #[cfg(feature = "postgres")]
+        Task::Migrate => {
+            let databases = Model {
+                databases: model.databases,
+                ..Model::empty(model.application)
+            };
+            let configured = configured.map(|config| InfraConfig {
+                sql_servers: config.sql_servers,
+                log_config: config.log_config,
+                ..InfraConfig::default()
+            });
+            Ok((databases, configured, Migrations::OnStart))
+        }
+    }
 }
 
 impl Connected {
