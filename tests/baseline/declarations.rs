@@ -63,6 +63,7 @@ impl App {
 
     pub async fn serve(self) -> Result<(), Failure> {
         let begin = std::time::Instant::now();
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let listener = tokio::net::TcpListener::bind(std::env::var("UNDERLAY_LISTEN")?).await?;
         tracing::info!(
             "{} names, {} subscriptions, {} jobs",
@@ -71,7 +72,6 @@ impl App {
             self.jobs.len()
         );
         tracing::info!("ready in {:.1?}", begin.elapsed());
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let stop = async move {
             terminate.recv().await;
         };
