@@ -14,9 +14,10 @@ use tokio::time::Instant;
 use underlay_backends::postgres::{self, migrations, migrations::Done, migrations::Migration};
 use underlay_model::infra::{Migrations, SqlDatabase, SqlServer};
 use underlay_model::model;
-use underlay_model::{InfraConfig, Model, duration};
+use underlay_model::{Declaration, InfraConfig, Model, duration};
 
 use crate::database::Pools;
+use crate::inventory::{Entry, Item};
 
 /// The connections that a pool opens at most, unless the infra config says otherwise.
 const MAX_CONNECTIONS: u32 = 100;
@@ -152,8 +153,45 @@ pub(crate) fn pools(migrated: &[Migrated]) -> BTreeMap<String, Pools> {
         .collect()
 }
 
+/// The migrations of every database that is declared here, by its name: those in the binary, or those on disk under
+/// `root`, the checkout that the binary was built from, so that a new file needs no new build.
+///
+/// # Errors
+///
+/// Everything that is wrong with the files on disk.
+pub(crate) fn migrations(
+    entries: &[Entry],
+    root: Option<&Path>,
+) -> Result<BTreeMap<String, Vec<Migration>>, Vec<String>> {
+    let mut files = BTreeMap::new();
+    let mut problems = Vec::new();
+    for entry in entries {
+        let (Declaration::Database(it), Item::Database(database)) =
+            (&entry.declaration, entry.item)
+        else {
+            continue;
+        };
+        match root.and_then(|root| folder(it, root)) {
+            Some(folder) => match migrations::read_dir(&folder) {
+                Ok(read) => {
+                    files.insert(it.name.clone(), read);
+                }
+                Err(errors) => problems.extend(errors),
+            },
+            None => {
+                files.insert(it.name.clone(), database.migrations());
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(files)
+    } else {
+        Err(problems)
+    }
+}
+
 /// The migrations folder of a database on disk, below the checkout that the binary was built from.
-pub(crate) fn folder(database: &model::Database, root: &Path) -> Option<PathBuf> {
+fn folder(database: &model::Database, root: &Path) -> Option<PathBuf> {
     let dir = database.migrations_dir.as_deref()?;
     // The compiler names files relative to the workspace; those of other crates absolutely.
     let file = root.join(&database.source.file);

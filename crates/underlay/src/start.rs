@@ -11,8 +11,6 @@ use axum::Router;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_backends::memory::Broker;
-#[cfg(feature = "postgres")]
-use underlay_backends::postgres::migrations::Migration;
 use underlay_model::infra::Migrations;
 use underlay_model::{Declaration, InfraConfig, Model};
 
@@ -330,7 +328,7 @@ impl Connected {
         #[cfg(feature = "postgres")]
         {
             let root = self.declared.guard.as_ref().and_then(Guard::root);
-            let files = migrations(&self.declared.entries, root).map_err(configuration)?;
+            let files = sql::migrations(&self.declared.entries, root).map_err(configuration)?;
             let opened = std::mem::take(&mut self.backends.databases);
             let migrated = sql::migrate(opened, &files, mode).await;
             self.migrated = migrated.map_err(configuration)?;
@@ -373,44 +371,6 @@ impl Bound {
             pool.close().await;
         }
         Ok(())
-    }
-}
-
-/// The migrations of every database that is declared here, by its name: those in the binary, or those on disk under
-/// `root`, the checkout that the binary was built from, so that a new file needs no new build.
-///
-/// # Errors
-///
-/// Everything that is wrong with the files on disk.
-#[cfg(feature = "postgres")]
-pub(crate) fn migrations(
-    entries: &[Entry],
-    root: Option<&std::path::Path>,
-) -> Result<BTreeMap<String, Vec<Migration>>, Vec<String>> {
-    let mut files = BTreeMap::new();
-    let mut problems = Vec::new();
-    for entry in entries {
-        let (Declaration::Database(it), Item::Database(database)) =
-            (&entry.declaration, entry.item)
-        else {
-            continue;
-        };
-        match root.and_then(|root| sql::folder(it, root)) {
-            Some(folder) => match underlay_backends::postgres::migrations::read_dir(&folder) {
-                Ok(read) => {
-                    files.insert(it.name.clone(), read);
-                }
-                Err(errors) => problems.extend(errors),
-            },
-            None => {
-                files.insert(it.name.clone(), database.migrations());
-            }
-        }
-    }
-    if problems.is_empty() {
-        Ok(files)
-    } else {
-        Err(problems)
     }
 }
 

@@ -133,7 +133,7 @@ mod shared {
             return Ok(Vec::new());
         };
         let root = crate::local::checkout()?.root;
-        let files = crate::start::migrations(entries, Some(&root)).map_err(configuration)?;
+        let files = crate::sql::migrations(entries, Some(&root)).map_err(configuration)?;
         let none = Vec::new();
         let cloned = join_all(model.databases.iter().map(async |database| {
             let files = files.get(&database.name).unwrap_or(&none);
