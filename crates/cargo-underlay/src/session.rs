@@ -77,6 +77,7 @@ impl Session {
             workspace = workspace.with_variables(opened.variables(&source.all)?);
             environment = Some(opened);
         }
+        let checkout = Checkout::find(&workspace.root())?;
         let built = model::build(&workspace, selection, false, &[]);
         let (model, provisioned) = match (built, environment) {
             (
@@ -99,7 +100,6 @@ impl Session {
                     return Err(Failure::in_source(problems, workspace.root()));
                 }
                 output.problems(&problems, &workspace.root());
-                let checkout = Checkout::find(&workspace.root())?;
                 let options = Options {
                     namespace,
                     ..Options::default()
@@ -114,7 +114,6 @@ impl Session {
                 (model, provisioned)
             }
         };
-        let checkout = Checkout::find(&workspace.root())?;
         let infra = checkout
             .state
             .join(&provisioned.namespace)

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use underlay_backends::postgres::migrations::read_dir;
+use underlay_backends::postgres::migrations::{folder, read_dir};
 use underlay_model::{Model, Problem};
 
 /// An error for each database whose folder has other migrations than the binary.
@@ -12,15 +12,9 @@ use underlay_model::{Model, Problem};
 pub(crate) fn problems(model: &Model, root: &Path) -> Vec<Problem> {
     let mut problems = Vec::new();
     for database in &model.databases {
-        let file = root.join(&database.source.file);
-        let package = file
-            .ancestors()
-            .skip(1)
-            .find(|it| it.join("Cargo.toml").is_file());
-        let (Some(package), Some(dir)) = (package, &database.migrations_dir) else {
+        let Some(folder) = folder(database, root) else {
             continue;
         };
-        let folder = package.join(dir);
         let Ok(on_disk) = read_dir(&folder) else {
             // The compiler has told what is wrong with it.
             continue;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+pub(crate) use underlay_backends::error::chain;
 
 /// The result of Underlay's operations, and what handlers usually return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -99,21 +100,6 @@ impl Error {
     pub(crate) fn chain(&self) -> String {
         chain(self)
     }
-}
-
-/// The texts of an error and of all its causes, each once, joined by colons.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl fmt::Display for Error {

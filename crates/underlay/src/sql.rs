@@ -4,7 +4,7 @@
 //! `sql_servers` and `migrations`, and which role does what: the service's role looks, the migrator's applies.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,7 +13,6 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
 use underlay_backends::postgres::{self, migrations, migrations::Done, migrations::Migration};
 use underlay_model::infra::{Migrations, SqlDatabase, SqlServer};
-use underlay_model::model;
 use underlay_model::{Declaration, InfraConfig, Model, duration};
 
 use crate::database::Pools;
@@ -92,7 +91,7 @@ fn options(
         service: postgres::service_options(server, name, database).map(named)?,
         replica: postgres::replica_options(server, name, database)?.map(named),
         migrator: postgres::migrator_options(server, name, database)
-            .map(|options| named(options).application_name("underlay migrations")),
+            .map(|options| options.application_name("underlay migrations")),
     })
 }
 
@@ -171,7 +170,7 @@ pub(crate) fn migrations(
         else {
             continue;
         };
-        match root.and_then(|root| folder(it, root)) {
+        match root.and_then(|root| migrations::folder(it, root)) {
             Some(folder) => match migrations::read_dir(&folder) {
                 Ok(read) => {
                     files.insert(it.name.clone(), read);
@@ -188,18 +187,6 @@ pub(crate) fn migrations(
     } else {
         Err(problems)
     }
-}
-
-/// The migrations folder of a database on disk, below the checkout that the binary was built from.
-fn folder(database: &model::Database, root: &Path) -> Option<PathBuf> {
-    let dir = database.migrations_dir.as_deref()?;
-    // The compiler names files relative to the workspace; those of other crates absolutely.
-    let file = root.join(&database.source.file);
-    let package = file
-        .ancestors()
-        .skip(1)
-        .find(|it| it.join("Cargo.toml").is_file())?;
-    Some(package.join(dir)).filter(|it| it.is_dir())
 }
 
 /// What happened to the migrations of one database.

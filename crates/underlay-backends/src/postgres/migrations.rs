@@ -19,7 +19,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use tokio::time::Instant;
 
 use self::failure::{after, failed, general, text_of};
-pub use self::files::{Migration, read_dir};
+pub use self::files::{Migration, folder, read_dir};
 
 /// The table that sqlx keeps.
 const TABLE: &str = "_sqlx_migrations";
@@ -83,6 +83,15 @@ impl Status {
     /// What will be applied, in order.
     pub fn pending(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|it| it.state == State::Pending)
+    }
+
+    /// The same with their texts, from the migrations that were compared.
+    fn pending_of<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+    ) -> impl Iterator<Item = &'a Migration> {
+        let of = |entry: &Entry| migrations.iter().find(|it| it.number == entry.number);
+        self.pending().filter_map(of)
     }
 
     /// Applied migrations that are newer than all files: a newer binary was here.
@@ -213,10 +222,7 @@ pub async fn apply(
     locked(connection, deadline, async |connection| {
         let status = begun(connection, migrations).await?;
         let mut done = Vec::new();
-        for entry in status.pending() {
-            let Some(migration) = migrations.iter().find(|it| it.number == entry.number) else {
-                continue;
-            };
+        for migration in status.pending_of(migrations) {
             match connection.apply(TABLE, &migration.up()).await {
                 Ok(took) => done.push(Done {
                     file: migration.file.clone().into_owned(),
@@ -306,10 +312,8 @@ pub async fn baseline(
     locked(connection, deadline, async |connection| {
         let status = begun(connection, migrations).await?;
         let mut recorded = Vec::new();
-        for entry in status.pending().filter(|it| it.number <= up_to) {
-            let Some(migration) = migrations.iter().find(|it| it.number == entry.number) else {
-                continue;
-            };
+        let pending = status.pending_of(migrations);
+        for migration in pending.filter(|it| it.number <= up_to) {
             connection
                 .skip(TABLE, &migration.up())
                 .await

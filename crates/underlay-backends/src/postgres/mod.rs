@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use underlay_model::duration;
 use underlay_model::infra::{ClientCert, SecretText, SqlDatabase, SqlServer, TlsConfig};
 
+use crate::error::chain;
+
 /// The wait between two attempts to connect to a server that does not answer yet.
 const RETRY: Duration = Duration::from_millis(100);
 /// PostgreSQL cuts names, such as `application_name`, at this many bytes.
@@ -306,10 +308,6 @@ pub fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
         },
         sqlx::Error::Tls(error) => tls_failed(&chain(error.as_ref())),
         sqlx::Error::Configuration(error) => chain(error.as_ref()),
-        sqlx::Error::PoolTimedOut => {
-            "no connection became free in time; raise `max_connections`, or hold connections for a shorter time"
-                .to_owned()
-        }
         sqlx::Error::Database(error) => match error.code().as_deref() {
             Some("28P01") => {
                 format!("the server refused the password of the role `{role}`; correct it")
@@ -421,21 +419,6 @@ fn advice(reason: &str, known: &Advice) -> String {
         .find(|(part, _)| reason.contains(part))
         .map(|(_, advice)| format!("; {advice}"))
         .unwrap_or_default()
-}
-
-/// An error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use sqlx::postgres::PgDatabaseError;
 
 use super::Done;
 use super::files::NO_TRANSACTION;
+use crate::error::chain;
 
 /// Why a file failed, where in it, and what of it was kept.
 pub(super) async fn failed(
@@ -86,16 +87,13 @@ pub(super) fn general(error: &MigrateError) -> String {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
             format!("the migrations cannot be applied: {}", text_of(error))
         }
-        error => format!(
-            "the migrations cannot be applied: {}",
-            crate::postgres::chain(error)
-        ),
+        error => format!("the migrations cannot be applied: {}", chain(error)),
     }
 }
 
 pub(super) fn text_of(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),
-        error => crate::postgres::chain(error),
+        error => chain(error),
     }
 }

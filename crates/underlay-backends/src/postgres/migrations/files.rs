@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sqlx::migrate::MigrationType;
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use underlay_model::migration::{Direction, check_set, parse_file_name};
+use underlay_model::model::Database;
 
 /// What a file starts with that must not run in a transaction.
 pub(super) const NO_TRANSACTION: &str = "-- no-transaction";
@@ -41,6 +42,19 @@ impl Migration {
     pub(super) fn up(&self) -> sqlx::migrate::Migration {
         self.with(MigrationType::ReversibleUp, &self.sql)
     }
+}
+
+/// The migrations folder of a declared database, below the checkout that its binary was built from; `None` where there
+/// is no such folder.
+pub fn folder(database: &Database, root: &Path) -> Option<PathBuf> {
+    let dir = database.migrations_dir.as_deref()?;
+    // The compiler names files relative to the workspace; those of other crates absolutely.
+    let file = root.join(&database.source.file);
+    let package = file
+        .ancestors()
+        .skip(1)
+        .find(|it| it.join("Cargo.toml").is_file())?;
+    Some(package.join(dir)).filter(|it| it.is_dir())
 }
 
 /// Reads the migrations in a folder, by number.
