@@ -207,19 +207,8 @@ impl HeldLock {
         use std::io::Write as _;
 
         let mut child = server
-            .command("psql")
-            .arg("-h")
-            .arg(&server.home)
-            .args([
-                "-p",
-                &server.port.to_string(),
-                "-U",
-                "postgres",
-                "-d",
-                "ledger",
-                "-X",
-                "-q",
-            ])
+            .client("psql")
+            .args(["-d", "ledger", "-X", "-q"])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::null())
             .spawn()
@@ -372,11 +361,8 @@ fn replica() {
     let folder = Folder::new();
     let server = server(&folder);
     let copy = PlainServer::stopped(&folder, "replica", &[]);
-    let made = copy
-        .command("pg_basebackup")
-        .arg("-h")
-        .arg(&server.home)
-        .args(["-p", &server.port.to_string(), "-U", "postgres"])
+    let made = server
+        .client("pg_basebackup")
         .args([
             "--write-recovery-conf",
             "--no-sync",

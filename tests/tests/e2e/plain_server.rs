@@ -81,6 +81,14 @@ impl PlainServer {
         command
     }
 
+    /// A program that connects to this server as its superuser.
+    pub(crate) fn client(&self, program: &str) -> Command {
+        let mut command = self.command(program);
+        command.arg("-h").arg(&self.home);
+        command.args(["-p", &self.port.to_string(), "-U", "postgres"]);
+        command
+    }
+
     /// As `sql_servers[].host`: its socket.
     pub(crate) fn socket(&self) -> String {
         format!("{}:{}", self.home.display(), self.port)
@@ -137,17 +145,8 @@ impl PlainServer {
     /// What a statement answers, as the superuser.
     pub(crate) fn psql_in(&self, database: &str, sql: &str) -> Result<String, String> {
         let output = self
-            .command("psql")
-            .arg("-h")
-            .arg(&self.home)
-            .args([
-                "-p",
-                &self.port.to_string(),
-                "-U",
-                "postgres",
-                "-d",
-                database,
-            ])
+            .client("psql")
+            .args(["-d", database])
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql])
             .output()
             .unwrap();
