@@ -72,6 +72,7 @@ mod tests {
                 checksum: String::new(),
             }],
             migrations_dir: Some("migrations".to_owned()),
+            outbox: false,
             service: String::new(),
             doc: String::new(),
             source: Source {

@@ -9,6 +9,8 @@ pub struct TopicCapabilities {
     pub ordering: bool,
     /// An acknowledged message is never delivered again, where the topic asks for it.
     pub exactly_once: bool,
+    /// A message can be published to be delivered later.
+    pub delay: bool,
     /// Messages survive a crash and a restart.
     pub persistent: bool,
     /// Given-up messages are kept.
@@ -96,6 +98,7 @@ impl Capabilities {
             Self::Topic(topic) => vec![
                 ("ordering", yes(topic.ordering)),
                 ("exactly once", yes(topic.exactly_once)),
+                ("delay", yes(topic.delay)),
                 ("survives a restart", yes(topic.persistent)),
                 ("dead letters", yes(topic.dead_letters)),
                 ("largest message (bytes)", bytes(topic.max_message_bytes)),

@@ -21,6 +21,12 @@ pub(crate) fn text(id: u128) -> String {
     format!("{id:032x}")
 }
 
+/// The id that users see as this; `None` for a text that is none of ours.
+#[cfg(feature = "memory")]
+pub(crate) fn parse(text: &str) -> Option<u128> {
+    u128::from_str_radix(text, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::{collections::HashSet, time::Duration};

@@ -4,12 +4,90 @@
 //! [`Subscription`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use underlay_model::filter::Filter;
 
 use crate::Result;
+use crate::capabilities::TopicCapabilities;
+
+/// What holds for a topic and all of its subscriptions, whatever the broker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TopicOptions {
+    /// Messages of one ordering key are delivered one after the other, in the order of publishing.
+    pub ordered: bool,
+    /// An acknowledged message is never delivered again.
+    pub exactly_once: bool,
+    /// How long the broker keeps messages, where that is the topic's to say: the longest retention of its
+    /// subscriptions. `None` keeps them for ever.
+    pub retention: Option<Duration>,
+}
+
+/// What holds for one subscription, whatever the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionOptions {
+    /// The lease that receivers will ask for.
+    pub lease: Duration,
+    /// How long an unacknowledged message and a dead letter are kept; `None` keeps them for ever.
+    pub retention: Option<Duration>,
+    /// After how many deliveries receivers give a message up. `None` is never. For a broker that counts by itself; the
+    /// caller counts in any case.
+    pub max_deliveries: Option<u32>,
+    /// Which messages the subscription wants. For a broker that filters by itself; the caller acknowledges what it does
+    /// not want in any case.
+    pub filter: Filter,
+}
+
+impl Default for SubscriptionOptions {
+    /// Half a minute, seven days, never given up, every message.
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(30),
+            retention: Some(Duration::from_secs(7 * 24 * 3600)),
+            max_deliveries: None,
+            filter: Filter::default(),
+        }
+    }
+}
+
+/// A connection to a broker, from which topics and subscriptions are had.
+///
+/// Names are the broker's own: for NATS a stream, for AWS an ARN or a queue's URL.
+#[async_trait]
+pub trait Broker: Send + Sync + 'static {
+    /// What its topics can do.
+    fn capabilities(&self) -> TopicCapabilities;
+
+    /// The publishing side of a topic.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` when the broker lacks a capability that the options ask for; `NotFound` when the broker does not
+    /// have the topic and was not asked to provision; `PreconditionFailed` when what it has cannot be this topic.
+    async fn topic(&self, name: &str, options: TopicOptions) -> Result<Arc<dyn Topic>>;
+
+    /// The receiving side of a subscription; call [`topic`](Self::topic) first.
+    ///
+    /// # Errors
+    ///
+    /// As [`topic`](Self::topic).
+    async fn subscription(
+        &self,
+        topic: &str,
+        name: &str,
+        options: SubscriptionOptions,
+    ) -> Result<Arc<dyn Subscription>>;
+
+    /// Ends the connection: waiting receivers fail, and what was acknowledged is with the broker.
+    ///
+    /// # Errors
+    ///
+    /// When something could not be told to the broker.
+    async fn close(&self) -> Result<()>;
+}
 
 /// A message to publish.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +98,8 @@ pub struct Message {
     pub attributes: BTreeMap<String, String>,
     /// Messages of one key are delivered in the order of publishing, where the topic is ordered.
     pub ordering_key: Option<String>,
+    /// Not to be delivered before so much time has passed. A received message has none.
+    pub delay: Option<Duration>,
 }
 
 /// A message as a subscription receives it.
@@ -66,7 +146,10 @@ pub trait Topic: Send + Sync + 'static {
     /// - `publish` stores the message for every subscription of the topic before it returns.
     /// - `publish_id` returns an id that each subscription sees on delivery; no two messages share one.
     /// - `publish_keeps` body, attributes and ordering key as they were given, byte for byte.
-    /// - `publish_too_large`: a message above the backend's limit is `TooLarge`, and nothing is published.
+    /// - `publish_too_large`: a message above the backend's limit is `TooLarge`, the text names the limit, and nothing
+    ///   is published.
+    /// - `publish_delayed`: a message with a delay is not delivered before it has passed, and then with `attempt` 1; a
+    ///   backend that cannot is `Unsupported`.
     async fn publish(&self, message: Message) -> Result<String>;
 
     /// Publishes several messages; the ids are in the order of the messages.
@@ -102,6 +185,8 @@ pub trait Subscription: Send + Sync + 'static {
     /// # Behavior
     ///
     /// - `ack_final`: the message is not delivered to this subscription again; other subscriptions are not affected.
+    /// - `ack_once`: on an exactly-once topic, what was acknowledged is delivered to nobody again, even if its lease ends
+    ///   while it is acknowledged.
     /// - `ack_stale`: acknowledging a delivery whose lease has ended, or one that was acknowledged, is no error.
     async fn ack(&self, receipt: &Receipt) -> Result<()>;
 
@@ -135,4 +220,21 @@ pub trait Subscription: Send + Sync + 'static {
     ///
     /// - `dead_letters_limit`: the oldest first, at most `limit`.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>>;
+
+    /// Delivers a dead letter again; false when there is none with this id.
+    ///
+    /// # Behavior
+    ///
+    /// - `release_redelivers` the message to this subscription and to no other, under its id, with `attempt` 1; it is
+    ///   no dead letter any more.
+    /// - `release_again`: a released message that is given up again is a dead letter again.
+    /// - `release_unknown`: without such a letter the answer is false, and nothing is delivered.
+    async fn release(&self, id: &str) -> Result<bool>;
+
+    /// Removes a dead letter for good; false when there is none with this id.
+    ///
+    /// # Behavior
+    ///
+    /// - `discard_removes` that one and leaves the others.
+    async fn discard(&self, id: &str) -> Result<bool>;
 }

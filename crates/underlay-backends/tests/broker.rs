@@ -66,7 +66,14 @@ fn topic(
     (
         topic,
         broker
-            .subscription("t", "s", SubscriptionOptions { retention })
+            .subscription(
+                "t",
+                "s",
+                SubscriptionOptions {
+                    retention,
+                    ..SubscriptionOptions::default()
+                },
+            )
             .unwrap(),
     )
 }

@@ -61,6 +61,7 @@ fn message(key: Option<&str>, body: &str) -> Message {
         body: Bytes::copy_from_slice(body.as_bytes()),
         attributes,
         ordering_key: key.map(str::to_owned),
+        delay: None,
     }
 }
 
@@ -111,6 +112,47 @@ async fn a_restart_keeps_messages_attempts_and_dead_letters() {
         ("no good", 1)
     );
     assert_eq!(two.receive(10, LEASE).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_restart_keeps_delays_and_released_letters() {
+    let file = file();
+    let declared = [("t", "one"), ("t", "two")];
+    let (broker, _) = open(&file.path, &declared).await;
+    let (t, one) = (topic(&broker, false), subscribe(&broker, "one"));
+    let two = subscribe(&broker, "two");
+    let id = t.publish(message(None, "released")).await.unwrap();
+    for received in two.receive(10, LEASE).await.unwrap() {
+        two.ack(&received.receipt).await.unwrap();
+    }
+    let received = one.receive(10, LEASE).await.unwrap();
+    one.dead_letter(&received[0].receipt, "no good")
+        .await
+        .unwrap();
+    assert!(one.release(&id).await.unwrap());
+    let delayed = Message {
+        delay: Some(Duration::from_secs(24 * 3600)),
+        ..message(None, "delayed")
+    };
+    t.publish(delayed).await.unwrap();
+    broker.close().await.unwrap();
+
+    let (broker, _) = open(&file.path, &declared).await;
+    topic(&broker, false);
+    let (one, two) = (subscribe(&broker, "one"), subscribe(&broker, "two"));
+    let again = one.receive(10, LEASE).await.unwrap();
+    assert_eq!(bodies(&again), ["released"]);
+    assert_eq!((&again[0].id, again[0].attempt), (&id, 1));
+    assert!(one.dead_letters(10).await.unwrap().is_empty());
+    for name in ["one", "two"] {
+        assert_eq!(
+            broker.depth("t", name).unwrap().waiting,
+            1,
+            "the delayed one"
+        );
+    }
+    let early = tokio::time::timeout(Duration::ZERO, two.receive(10, LEASE)).await;
+    assert!(early.is_err(), "{early:?}");
 }
 
 #[tokio::test]

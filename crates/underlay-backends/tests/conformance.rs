@@ -236,17 +236,13 @@ impl TopicHarness for BrokerHarness {
         Clock::Paused
     }
 
-    async fn fresh(&self, ordered: bool, subscriptions: &[&str]) -> TopicUnderTest {
+    async fn fresh(&self, options: TopicOptions, subscriptions: &[&str]) -> TopicUnderTest {
         let declared: Vec<(&str, &str)> =
             subscriptions.iter().map(|name| ("topic", *name)).collect();
         let directory = TempDir::new().unwrap();
         let broker = match self.0 {
             None => Broker::in_memory(),
-            Some(options) => open(&directory.path().join("broker.redb"), &declared, options).await,
-        };
-        let options = TopicOptions {
-            ordered,
-            ..TopicOptions::default()
+            Some(file) => open(&directory.path().join("broker.redb"), &declared, file).await,
         };
         let topic = broker.topic("topic", options).unwrap();
         let subscribe = |name: &&str| {

@@ -11,6 +11,7 @@ pub mod cron_expression;
 pub mod delivery;
 pub mod duration;
 pub mod endpoint_path;
+pub mod filter;
 pub mod fragment;
 #[cfg(feature = "infra")]
 pub mod infra;

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::filter::Filter;
+
 /// The version of the model document that this crate reads and writes.
 pub const MODEL_VERSION: u32 = 1;
 
@@ -114,6 +116,8 @@ entries! {
         #[serde(default)] migrations: Vec<Migration>,
         /// The migrations directory, relative to the package's folder; absent when there is none.
         #[serde(default, skip_serializing_if = "Option::is_none")] migrations_dir: Option<String>,
+        /// Whether messages can be published in its transactions: it has an outbox.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] outbox: bool,
     }
     /// A topic that messages are published to.
     Topic {
@@ -138,6 +142,10 @@ entries! {
         handler: String,
         /// How the messages are delivered.
         #[serde(flatten)] delivery: DeliveryOptions,
+        /// Which messages it wants, by their attributes; absent: all.
+        #[serde(default, skip_serializing_if = "Filter::is_empty")] filter: Filter,
+        /// The database whose transaction a handler shares with the record of what was handled; absent: none.
+        #[serde(default, skip_serializing_if = "Option::is_none")] idempotent_in: Option<String>,
     }
     /// A job that runs on a schedule, in UTC.
     Cron {

@@ -5,25 +5,23 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-#[cfg(feature = "postgres")]
 use std::time::Duration;
 
+use tokio::time::Instant;
 use underlay_backends::bucket::Bucket;
 use underlay_backends::cache::Cache;
 use underlay_backends::disk::{BucketOptions, SigningKey, Store, StoreOptions};
-use underlay_backends::memory::{
-    Broker, CacheOptions, MemoryBucket, MemoryCache, SubscriptionOptions, TopicOptions,
-};
-use underlay_backends::topic::{Subscription, Topic};
-use underlay_model::infra::{ObjectStorage, PubSub};
-use underlay_model::model::{self, Delivery};
-use underlay_model::{InfraConfig, Model, duration};
+use underlay_backends::memory::{CacheOptions, MemoryBucket, MemoryCache};
+use underlay_backends::topic::{Broker, Subscription, Topic};
+use underlay_model::infra::ObjectStorage;
+use underlay_model::{InfraConfig, Model};
 
 #[cfg(feature = "postgres")]
 use crate::sql;
 
+mod pubsub;
+
 /// How long connecting to everything may take.
-#[cfg(feature = "postgres")]
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Everything that the statics are bound to, by declared name.
@@ -38,7 +36,7 @@ pub(crate) struct Backends {
     pub(crate) caches: BTreeMap<String, Arc<dyn Cache>>,
     pub(crate) secrets: BTreeMap<String, String>,
     /// Brokers that have something to write when the application stops.
-    pub(crate) brokers: Vec<Broker>,
+    pub(crate) brokers: Vec<Arc<dyn Broker>>,
     /// What signs and checks the URLs of objects that this process serves.
     pub(crate) signing_key: SigningKey,
 }
@@ -60,20 +58,16 @@ pub(crate) async fn connect(
         return Err(problems);
     }
     let signing_key = SigningKey::new(rand::random::<[u8; 32]>());
+    let deadline = Instant::now() + CONNECT_DEADLINE;
     let databases = async {
         #[cfg(feature = "postgres")]
-        return sql::connect(
-            config,
-            model,
-            tokio::time::Instant::now() + CONNECT_DEADLINE,
-        )
-        .await;
+        return sql::connect(config, model, deadline).await;
         #[cfg(not(feature = "postgres"))]
         return Ok::<(), Vec<String>>(());
     };
     let (databases, pubsub, buckets) = tokio::join!(
         databases,
-        connect_pubsub(config, model),
+        pubsub::connect(config, model, deadline),
         connect_buckets(config, model, base_url, &signing_key),
     );
     let databases = databases.map_err(|errors| problems.extend(errors));
@@ -175,19 +169,6 @@ fn unsupported(config: &InfraConfig) -> Vec<String> {
             );
         }
     }
-    for (index, pubsub) in config.pubsub.iter().enumerate() {
-        let kind = match pubsub {
-            PubSub::Memory { .. } => continue,
-            PubSub::Nats { .. } => "nats",
-            PubSub::GcpPubsub { .. } => "gcp_pubsub",
-            PubSub::AwsSnsSqs { .. } => "aws_sns_sqs",
-            PubSub::Nsq { .. } => "nsq",
-        };
-        cannot(
-            format!("pubsub[{index}].type"),
-            &format!("`{kind}` is not supported yet; `memory` is"),
-        );
-    }
     for (index, storage) in config.object_storage.iter().enumerate() {
         let kind = match storage {
             ObjectStorage::Disk { .. } | ObjectStorage::Memory { .. } => continue,
@@ -199,131 +180,8 @@ fn unsupported(config: &InfraConfig) -> Vec<String> {
             &format!("`{kind}` is not supported yet; `disk` and `memory` are"),
         );
     }
+    problems.extend(pubsub::unsupported(config));
     problems
-}
-
-/// A broker with the topics and subscriptions of the model that are on it.
-struct Connected {
-    broker: Broker,
-    topics: BTreeMap<String, Arc<dyn Topic>>,
-    subscriptions: BTreeMap<(String, String), Arc<dyn Subscription>>,
-}
-
-async fn connect_pubsub(
-    config: &InfraConfig,
-    model: &Model,
-) -> Result<Vec<Connected>, Vec<String>> {
-    let mut connected = Vec::new();
-    let mut problems = Vec::new();
-    for pubsub in &config.pubsub {
-        let PubSub::Memory { path, topics } = pubsub else {
-            continue;
-        };
-        let declared: Vec<&model::Subscription> = model
-            .subscriptions
-            .iter()
-            .filter(|it| topics.contains_key(&it.topic))
-            .collect();
-        let broker = match path {
-            None => Broker::in_memory(),
-            Some(path) => {
-                let pairs: Vec<(&str, &str)> =
-                    declared.iter().map(|it| (&*it.topic, &*it.name)).collect();
-                match Broker::open(Path::new(path), &pairs).await {
-                    Ok((broker, removed)) => {
-                        for it in removed {
-                            tracing::warn!(
-                                target: "underlay",
-                                topic = it.topic,
-                                subscription = it.subscription,
-                                messages = it.messages,
-                                dead_letters = it.dead_letters,
-                                "the subscription is not declared any more; its messages were removed",
-                            );
-                        }
-                        broker
-                    }
-                    Err(error) => {
-                        problems.push(crate::error::chain(&error));
-                        continue;
-                    }
-                }
-            }
-        };
-        match on_broker(&broker, model, topics.keys(), &declared) {
-            Ok((topics, subscriptions)) => connected.push(Connected {
-                broker,
-                topics,
-                subscriptions,
-            }),
-            Err(errors) => problems.extend(errors),
-        }
-    }
-    if problems.is_empty() {
-        Ok(connected)
-    } else {
-        Err(problems)
-    }
-}
-
-type OnBroker = (
-    BTreeMap<String, Arc<dyn Topic>>,
-    BTreeMap<(String, String), Arc<dyn Subscription>>,
-);
-
-fn on_broker<'a>(
-    broker: &Broker,
-    model: &Model,
-    names: impl Iterator<Item = &'a String>,
-    declared: &[&model::Subscription],
-) -> Result<OnBroker, Vec<String>> {
-    let mut on_broker: OnBroker = Default::default();
-    let mut problems = Vec::new();
-    for name in names {
-        let Some(topic) = model.topics.iter().find(|topic| topic.name == *name) else {
-            continue;
-        };
-        let options = TopicOptions {
-            ordered: topic.ordered_by.is_some(),
-            exactly_once: topic.delivery == Delivery::ExactlyOnce,
-        };
-        match broker.topic(name, options) {
-            Ok(topic) => {
-                on_broker.0.insert(name.clone(), topic);
-            }
-            Err(error) => problems.push(crate::error::chain(&error)),
-        }
-    }
-    for it in declared {
-        let subscription = duration::parse(&it.delivery.retention)
-            .map_err(|error| {
-                format!(
-                    "the retention of the subscription `{}` of `{}`: {error}",
-                    it.name, it.topic
-                )
-            })
-            .and_then(|retention| {
-                let options = SubscriptionOptions {
-                    retention: Some(retention),
-                };
-                broker
-                    .subscription(&it.topic, &it.name, options)
-                    .map_err(|error| crate::error::chain(&error))
-            });
-        match subscription {
-            Ok(subscription) => {
-                on_broker
-                    .1
-                    .insert((it.topic.clone(), it.name.clone()), subscription);
-            }
-            Err(problem) => problems.push(problem),
-        }
-    }
-    if problems.is_empty() {
-        Ok(on_broker)
-    } else {
-        Err(problems)
-    }
 }
 
 async fn connect_buckets(

@@ -9,17 +9,25 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::Instrument as _;
-use underlay_backends::topic::{Received, Subscription as Source};
+use underlay_backends::topic::{Receipt, Received, Subscription as Source};
+use underlay_model::filter::Filter;
 use underlay_model::{duration, model};
 
 use crate::subscription::{Delivery, Handle, HandlerError};
+use crate::topic::MessageId;
 use crate::{Error, ErrorKind};
 
+/// The longest lease before its slack. While a handler runs for longer, its message's lease is extended, so a message
+/// comes back soon after a process has died, however long its handler may take.
+const MAX_LEASE: Duration = Duration::from_secs(30);
 /// How much longer than the handler's deadline a message stays leased, so that giving it back is not too late.
 const LEASE_SLACK: Duration = Duration::from_secs(5);
+/// How many deliveries may end without an outcome, because the process died, before they count as retries. A message
+/// that kills every process it is given to must not do so for ever.
+const DEATHS: u32 = 20;
 /// The most messages that are asked for at once.
 const MAX_BATCH: usize = 100;
 
@@ -29,6 +37,7 @@ pub(crate) struct Consumer {
     name: String,
     handle: Handle,
     source: Arc<dyn Source>,
+    filter: Filter,
     options: Options,
 }
 
@@ -42,11 +51,23 @@ struct Options {
     max_retries: Option<u32>,
 }
 
+/// How long a message is leased for a handler that may take `ack_deadline`.
+pub(crate) fn lease(ack_deadline: Duration) -> Duration {
+    ack_deadline.min(MAX_LEASE) + LEASE_SLACK
+}
+
+/// After how many deliveries a message is given up whatever happened to them.
+pub(crate) fn max_deliveries(max_retries: u32) -> u32 {
+    max_retries.max(DEATHS).saturating_add(1)
+}
+
 /// What became of one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Handled and acknowledged.
     Handled,
+    /// Acknowledged without the handler: the subscription's filter leaves it out.
+    Unwanted,
     /// Failed, to be delivered again after the delay.
     Retried {
         /// Why.
@@ -78,6 +99,7 @@ impl Consumer {
             name: subscription.name.clone(),
             handle,
             source,
+            filter: subscription.filter.clone(),
             options: Options {
                 max_concurrency: usize::try_from(options.max_concurrency)
                     .unwrap_or(usize::MAX)
@@ -88,6 +110,11 @@ impl Consumer {
                 max_retries: options.max_retries,
             },
         })
+    }
+
+    /// The topic's name.
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
     }
 
     /// The topic's and the subscription's name.
@@ -162,7 +189,7 @@ impl Consumer {
 
     /// How long a delivery is leased.
     pub(crate) fn lease(&self) -> Duration {
-        self.options.ack_deadline + LEASE_SLACK
+        lease(self.options.ack_deadline)
     }
 
     /// The messages that could be delivered now, without waiting.
@@ -177,6 +204,13 @@ impl Consumer {
 
     /// Handles one delivery and tells the broker what became of it.
     pub(crate) async fn deliver(&self, received: Received) -> Outcome {
+        if !self.filter.matches(&received.message.attributes) {
+            if let Err(error) = self.source.ack(&received.receipt).await {
+                let error = crate::error::chain(&error);
+                tracing::warn!(target: "underlay", error, "a message that the filter leaves out was not acknowledged");
+            }
+            return Outcome::Unwanted;
+        }
         let span = tracing::info_span!(
             target: "underlay",
             "subscription",
@@ -188,7 +222,9 @@ impl Consumer {
         let outcome = async {
             let outcome = self.handle(&received).await;
             match &outcome {
-                Outcome::Handled => tracing::debug!(target: "underlay", "handled"),
+                Outcome::Handled | Outcome::Unwanted => {
+                    tracing::debug!(target: "underlay", "handled");
+                }
                 Outcome::Retried { reason, delay } => {
                     tracing::warn!(target: "underlay", reason, "the handler failed; delivering again in {delay:?}");
                 }
@@ -201,7 +237,7 @@ impl Consumer {
         .instrument(span.clone())
         .await;
         let told = match &outcome {
-            Outcome::Handled => self.source.ack(&received.receipt).await,
+            Outcome::Handled | Outcome::Unwanted => self.source.ack(&received.receipt).await,
             Outcome::Retried { delay, .. } => self.source.nack(&received.receipt, *delay).await,
             Outcome::DeadLettered { reason } => {
                 self.source.dead_letter(&received.receipt, reason).await
@@ -215,9 +251,19 @@ impl Consumer {
     }
 
     async fn handle(&self, received: &Received) -> Outcome {
+        if let Some(max) = self.options.max_retries.map(max_deliveries)
+            && received.attempt > max
+        {
+            let reason = format!(
+                "delivered {} times and neither handled nor given back; the process may have ended in each handler",
+                received.attempt - 1
+            );
+            return Outcome::DeadLettered { reason };
+        }
         let deadline = Instant::now() + self.options.ack_deadline;
+        let _extended = self.extended(&received.receipt);
         let delivery = Delivery {
-            id: received.id.clone(),
+            id: MessageId::new(received.id.clone()),
             attempt: received.attempt,
             published_at: received.published_at,
             attributes: received.message.attributes.clone(),
@@ -244,6 +290,32 @@ impl Consumer {
         }
     }
 
+    /// Extends a delivery's lease for as long as what this returns lives, if the handler may take longer than one.
+    ///
+    /// A task of its own, so that a handler which keeps its thread busy does not lose its message.
+    fn extended(&self, receipt: &Receipt) -> Option<AbortOnDrop> {
+        let lease = self.lease();
+        if self.options.ack_deadline < lease {
+            return None;
+        }
+        let (source, receipt) = (Arc::clone(&self.source), receipt.clone());
+        let id = self.id();
+        Some(AbortOnDrop(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(lease / 3).await;
+                if let Err(error) = source.extend(&receipt, lease).await {
+                    let error = crate::error::chain(&error);
+                    tracing::warn!(
+                        target: "underlay",
+                        subscription = id,
+                        error,
+                        "a lease was not extended; the message may be delivered again while its handler runs",
+                    );
+                }
+            }
+        })))
+    }
+
     fn failed(&self, attempt: u32, error: &HandlerError) -> Outcome {
         let reason = crate::error::chain(&**error);
         let unrecoverable = error
@@ -255,6 +327,15 @@ impl Consumer {
         }
         let delay = backoff(self.options.min_backoff, self.options.max_backoff, retries);
         Outcome::Retried { reason, delay }
+    }
+}
+
+/// A task that ends with this.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

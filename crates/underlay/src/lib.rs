@@ -16,6 +16,7 @@ mod consume;
 mod cron;
 #[cfg(feature = "postgres")]
 mod database;
+mod dead_letters;
 mod declared;
 mod error;
 mod handle;
@@ -48,6 +49,7 @@ pub use bucket::{Bucket, Download, List, Object, Objects, Precondition, Upload};
 pub use cache::{CacheCluster, CacheKey, CacheValue, Expiry, KeyPart};
 #[cfg(feature = "postgres")]
 pub use database::{ConnectionString, Database, Isolation, PoolStatus, TransactionOptions, Tx};
+pub use dead_letters::{DeadLetter, DeadLetters};
 pub use error::{Error, ErrorKind, Result};
 pub use keyspace::{
     FloatKeyspace, IntKeyspace, IntListKeyspace, IntSetKeyspace, Keyspace, ListKeyspace,
@@ -61,7 +63,7 @@ pub use reference::{
 };
 pub use secret::{Secret, SecretValue};
 pub use subscription::{Delivery, HandlerError};
-pub use topic::{AttributeValue, Message, Topic};
+pub use topic::{AttributeValue, Message, MessageId, Publish, PublishOptions, Topic};
 pub use underlay_macros::{
     CacheKey, Message, api, bucket, cache, cron, database, keyspace, main, reference, secret, seed,
     service, subscription, test, topic,

@@ -13,7 +13,7 @@ use crate::bucket::{Bucket, Download, List, Object, Objects, Upload};
 use crate::cache::CacheCluster;
 #[cfg(feature = "postgres")]
 use crate::database::Database;
-use crate::topic::{Message, Topic};
+use crate::topic::{Message, MessageId, Publish, PublishOptions, Topic};
 
 macro_rules! permissions {
     ($($(#[$meta:meta])* $name:ident)*) => {$(
@@ -132,11 +132,23 @@ impl<T: Message, P> TopicRef<T, P> {
     /// # Errors
     ///
     /// As [`Topic::publish`].
-    pub async fn publish<I>(&self, message: &T) -> Result<String>
+    pub async fn publish<I>(&self, message: &T) -> Result<MessageId>
     where
         P: Grants<Publisher, I>,
     {
         (self.target)().publish(message).await
+    }
+
+    /// Publishes a message later, or under another ordering key; see [`Topic::publish_with`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Topic::publish_with`].
+    pub async fn publish_with<I>(&self, message: &T, options: PublishOptions) -> Result<MessageId>
+    where
+        P: Grants<Publisher, I>,
+    {
+        (self.target)().publish_with(message, options).await
     }
 
     /// Publishes several messages; see [`Topic::publish_batch`].
@@ -147,11 +159,17 @@ impl<T: Message, P> TopicRef<T, P> {
     pub async fn publish_batch<'a, I>(
         &self,
         messages: impl IntoIterator<Item = &'a T>,
-    ) -> Result<Vec<String>>
+    ) -> Result<Vec<MessageId>>
     where
         P: Grants<Publisher, I>,
     {
         (self.target)().publish_batch(messages).await
+    }
+}
+
+impl<T: Message> Publish<T> for TopicRef<T, Publisher> {
+    async fn publish_with(&self, message: &T, options: PublishOptions) -> Result<MessageId> {
+        (self.target)().publish_with(message, options).await
     }
 }
 

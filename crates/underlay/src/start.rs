@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use underlay_backends::memory::Broker;
+use underlay_backends::topic::Broker;
 use underlay_model::infra::Migrations;
 use underlay_model::{Declaration, InfraConfig, Model};
 
@@ -19,6 +19,7 @@ use crate::config::{self, configuration};
 use crate::consume::Consumer;
 #[cfg(feature = "postgres")]
 use crate::database::Pools;
+use crate::dead_letters;
 use crate::inventory::{self, Entry, Item};
 use crate::listen::{self, Listener};
 use crate::local::Guard;
@@ -43,7 +44,7 @@ pub struct Running {
     server: Option<JoinHandle<std::io::Result<()>>>,
     /// The subscriptions' loops and the scheduler.
     tasks: Vec<JoinHandle<()>>,
-    brokers: Vec<Broker>,
+    brokers: Vec<Arc<dyn Broker>>,
     #[cfg(feature = "postgres")]
     pools: Vec<sqlx::PgPool>,
     shutdown: Duration,
@@ -380,7 +381,7 @@ pub(crate) struct Bound {
     pub(crate) jobs: Jobs,
     pub(crate) buckets: server::Buckets,
     pub(crate) signing_key: underlay_backends::disk::SigningKey,
-    pub(crate) brokers: Vec<Broker>,
+    pub(crate) brokers: Vec<Arc<dyn Broker>>,
     #[cfg(feature = "postgres")]
     pub(crate) pools: BTreeMap<String, Pools>,
 }
@@ -392,7 +393,7 @@ pub(crate) struct Bound {
 /// A declaration that nothing was connected for, or a secret whose value is not of its type.
 pub(crate) fn bind_statics(
     entries: &[Entry],
-    mut backends: Backends,
+    backends: Backends,
     #[cfg(feature = "postgres")] pools: BTreeMap<String, Pools>,
 ) -> Result<Bound> {
     let mut problems = Vec::new();
@@ -424,11 +425,9 @@ pub(crate) fn bind_statics(
                 None => problems.push(unbound("topic", &it.name)),
             },
             (Declaration::Subscription(it), Item::Subscription(handle)) => {
-                match backends
-                    .subscriptions
-                    .remove(&(it.topic.clone(), it.name.clone()))
-                {
-                    Some(source) => match Consumer::new(it, *handle, source) {
+                let key = (it.topic.clone(), it.name.clone());
+                match backends.subscriptions.get(&key) {
+                    Some(source) => match Consumer::new(it, *handle, Arc::clone(source)) {
                         Ok(consumer) => consumers.push(Arc::new(consumer)),
                         Err(problem) => problems.push(problem),
                     },
@@ -460,6 +459,7 @@ pub(crate) fn bind_statics(
     if !problems.is_empty() {
         return Err(configuration(problems));
     }
+    dead_letters::bind(backends.subscriptions);
     Ok(Bound {
         consumers,
         jobs,

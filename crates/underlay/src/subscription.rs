@@ -10,14 +10,14 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::topic::Message;
+use crate::topic::{Message, MessageId};
 use crate::{Error, ErrorKind};
 
 /// One delivery of a message: what a handler may know besides the message itself.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The id that publishing returned.
-    pub id: String,
+    pub id: MessageId,
     /// Which delivery of this message to this subscription it is, from 1.
     pub attempt: u32,
     /// When the broker took the message.
@@ -26,7 +26,7 @@ pub struct Delivery {
     pub attributes: BTreeMap<String, String>,
     /// The key that orders it, if the topic is ordered.
     pub ordering_key: Option<String>,
-    /// When the handler is given up and the message delivered again.
+    /// When the handler is given up and the message delivered again: after the subscription's `ack_deadline`.
     pub deadline: Instant,
 }
 

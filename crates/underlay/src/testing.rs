@@ -4,20 +4,22 @@
 //! which here names databases cloned for this test, and memory for everything else. Subscriptions and crons do not
 //! run by themselves: [`drain`] and [`run_cron`] run them, so a test decides when.
 
-#[cfg(feature = "postgres")]
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
+use underlay_backends::topic as backend;
 use underlay_model::{Declaration, Model};
 
 use crate::consume::{Consumer, Outcome};
 use crate::handle::{Scope, Slot};
 use crate::inventory::{self, Entry, Item};
 use crate::server::{self, Jobs, Served};
+use crate::topic::{Message, Topic};
 use crate::{Error, ErrorKind, Result, bind, config, start};
 
 mod host;
@@ -27,6 +29,8 @@ struct State {
     entries: Arc<Vec<Entry>>,
     model: Arc<Model>,
     consumers: Vec<Arc<Consumer>>,
+    /// By topic.
+    published: BTreeMap<String, Arc<Recorder>>,
     jobs: Jobs,
     buckets: server::Buckets,
     signing_key: underlay_backends::disk::SigningKey,
@@ -62,16 +66,22 @@ fn state() -> Result<&'static State> {
 /// # }
 /// ```
 pub async fn drain() -> Result<usize> {
+    drain_where(|_| true).await
+}
+
+async fn drain_where(wanted: impl Fn(&Consumer) -> bool) -> Result<usize> {
     let state = state()?;
+    let consumers: Vec<_> = state.consumers.iter().filter(|it| wanted(it)).collect();
     let mut handled = 0;
     let mut failures = Vec::new();
     loop {
         let mut received_any = false;
-        for consumer in &state.consumers {
+        for consumer in &consumers {
             for received in consumer.receive_ready().await? {
                 received_any = true;
                 match consumer.deliver(received).await {
                     Outcome::Handled => handled += 1,
+                    Outcome::Unwanted => {}
                     Outcome::Retried { reason, .. } => {
                         failures.push(format!("{}: {reason}", consumer.id()))
                     }
@@ -95,6 +105,89 @@ pub async fn drain() -> Result<usize> {
             all.len(),
             all.join("\n- ")
         ))),
+    }
+}
+
+/// For tests with `#[underlay::test]`.
+impl<T: Message> Topic<T> {
+    /// The messages that this test has published to the topic, in the order of publishing; handled or not.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotStarted`] outside of such a test; a message that is not a `T`.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use underlay::prelude::*;
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # struct OrderPlaced { order_id: i64 }
+    /// # #[topic("order-placed")]
+    /// # static ORDER_PLACED: Topic<OrderPlaced>;
+    /// #[underlay::test]
+    /// async fn an_order_is_announced() -> underlay::Result<()> {
+    ///     // … place an order …
+    ///     assert_eq!(ORDER_PLACED.published()?.len(), 1);
+    ///     assert_eq!(ORDER_PLACED.drain_subscriptions().await?, 2);
+    ///     Ok(())
+    /// }
+    /// # fn main() {}
+    /// ```
+    pub fn published(&self) -> Result<Vec<T>> {
+        let published = state()?.published.get(self.name());
+        let published = published.map(|it| it.messages()).unwrap_or_default();
+        let decoded = published.iter().map(|it| {
+            T::__decode(&it.body).map_err(|error| {
+                let text = format!(
+                    "a message of topic `{}` could not be read back",
+                    self.name()
+                );
+                Error::message(text).with_source(error)
+            })
+        });
+        decoded.collect()
+    }
+
+    /// Delivers every message that waits in the topic's subscriptions to their handlers; otherwise as [`drain`].
+    ///
+    /// # Errors
+    ///
+    /// As [`drain`].
+    pub async fn drain_subscriptions(&self) -> Result<usize> {
+        drain_where(|it| it.topic() == self.name()).await
+    }
+}
+
+/// A topic that remembers what was published to it.
+struct Recorder {
+    topic: Arc<dyn backend::Topic>,
+    messages: Mutex<Vec<backend::Message>>,
+}
+
+impl Recorder {
+    fn messages(&self) -> Vec<backend::Message> {
+        let messages = self.messages.lock();
+        messages.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl backend::Topic for Recorder {
+    async fn publish(&self, message: backend::Message) -> underlay_backends::Result<String> {
+        let id = self.topic.publish(message.clone()).await?;
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.push(message);
+        Ok(id)
+    }
+
+    async fn publish_batch(
+        &self,
+        batch: Vec<backend::Message>,
+    ) -> underlay_backends::Result<Vec<String>> {
+        let ids = self.topic.publish_batch(batch.clone()).await?;
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.extend(batch);
+        Ok(ids)
     }
 }
 
@@ -202,20 +295,27 @@ async fn prepare() -> Result<host::Clones> {
     let entries = Arc::new(inventory::entries().map_err(config::configuration)?);
     let model = Arc::new(inventory::model(&entries));
     let (infra, clones) = host::clone(&model, &entries).await?;
-    let backends = bind::connect(&infra, &model, "http://localhost")
+    let mut backends = bind::connect(&infra, &model, "http://localhost")
         .await
         .map_err(config::configuration)?;
     #[cfg(feature = "postgres")]
-    let (backends, pools) = {
+    let pools = {
         use underlay_model::infra::Migrations;
 
-        let mut backends = backends;
         let opened = std::mem::take(&mut backends.databases);
         // The clone has what its template has, which is migrated.
         let migrated = crate::sql::migrate(opened, &BTreeMap::new(), Migrations::Off).await;
-        let pools = crate::sql::pools(&migrated.map_err(config::configuration)?);
-        (backends, pools)
+        crate::sql::pools(&migrated.map_err(config::configuration)?)
     };
+    let mut published = BTreeMap::new();
+    for (name, topic) in &mut backends.topics {
+        let recorder = Arc::new(Recorder {
+            topic: Arc::clone(topic),
+            messages: Mutex::default(),
+        });
+        *topic = Arc::clone(&recorder) as Arc<dyn backend::Topic>;
+        published.insert(name.clone(), recorder);
+    }
     let bound = start::bind_statics(
         &entries,
         backends,
@@ -226,6 +326,7 @@ async fn prepare() -> Result<host::Clones> {
         entries,
         model,
         consumers: bound.consumers,
+        published,
         jobs: bound.jobs,
         buckets: bound.buckets,
         signing_key: bound.signing_key,

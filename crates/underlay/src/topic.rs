@@ -1,11 +1,14 @@
 //! `#[topic]`: typed messages that every subscription of the topic receives.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use underlay_backends::topic as backend;
 
 use crate::handle::Slot;
@@ -55,6 +58,90 @@ macro_rules! attribute_values {
 }
 
 attribute_values!(String bool i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
+
+/// The id of a published message: what [`Topic::publish`] returns and every [`Delivery`](crate::Delivery) carries.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MessageId(String);
+
+impl MessageId {
+    pub(crate) fn new(id: String) -> Self {
+        Self(id)
+    }
+
+    /// The id as the broker writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How one message is published.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use underlay::PublishOptions;
+///
+/// let tomorrow = PublishOptions { delay: Some(Duration::from_secs(24 * 3600)), ..PublishOptions::default() };
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// Not to be delivered before so much time has passed. On an ordered topic, later messages of its key wait, too.
+    pub delay: Option<Duration>,
+    /// The key to order by, in place of the field that `ordered_by` names.
+    pub ordering_key: Option<String>,
+}
+
+/// Whatever messages of a type can be published to: a [`Topic`], a reference to one, or a stand-in of a test.
+///
+/// # Example
+///
+/// ```
+/// use underlay::Publish;
+/// # use underlay::prelude::*;
+/// # #[derive(Message, Serialize, Deserialize)]
+/// # struct OrderPlaced { order_id: i64 }
+///
+/// async fn notify(to: &impl Publish<OrderPlaced>) -> underlay::Result<()> {
+///     to.publish(&OrderPlaced { order_id: 1 }).await?;
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+pub trait Publish<T: Message>: Send + Sync {
+    /// Publishes a message; see [`Topic::publish_with`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Topic::publish_with`].
+    fn publish_with(
+        &self,
+        message: &T,
+        options: PublishOptions,
+    ) -> impl Future<Output = Result<MessageId>> + Send;
+
+    /// Publishes a message; see [`Topic::publish`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Topic::publish`].
+    fn publish(&self, message: &T) -> impl Future<Output = Result<MessageId>> + Send {
+        self.publish_with(message, PublishOptions::default())
+    }
+}
+
+impl<T: Message> Publish<T> for Topic<T> {
+    async fn publish_with(&self, message: &T, options: PublishOptions) -> Result<MessageId> {
+        Self::publish_with(self, message, options).await
+    }
+}
 
 /// A handle of a declared topic.
 ///
@@ -109,11 +196,22 @@ impl<T: Message> Topic<T> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotStarted`] before the application is started; otherwise why the message could not be encoded
-    /// or stored. A message whose publishing failed may have been stored all the same.
-    pub async fn publish(&self, message: &T) -> Result<String> {
-        let encoded = self.encode(message)?;
-        Ok(self.bound()?.publish(encoded).await?)
+    /// [`ErrorKind::NotStarted`] before the application is started; [`ErrorKind::InvalidArgument`] for a message that
+    /// cannot be encoded or is larger than the broker takes; otherwise why it could not be stored. A message whose
+    /// publishing failed may have been stored all the same.
+    pub async fn publish(&self, message: &T) -> Result<MessageId> {
+        self.publish_with(message, PublishOptions::default()).await
+    }
+
+    /// Publishes a message later, or under another ordering key.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish). [`ErrorKind::InvalidArgument`] for an ordering key on a topic that is not ordered,
+    /// and for a delay on a broker that knows none.
+    pub async fn publish_with(&self, message: &T, options: PublishOptions) -> Result<MessageId> {
+        let encoded = self.encode(message, options)?;
+        Ok(MessageId(self.bound()?.publish(encoded).await?))
     }
 
     /// Publishes several messages, and returns their ids in the same order.
@@ -124,12 +222,13 @@ impl<T: Message> Topic<T> {
     pub async fn publish_batch<'a>(
         &self,
         messages: impl IntoIterator<Item = &'a T>,
-    ) -> Result<Vec<String>> {
+    ) -> Result<Vec<MessageId>> {
         let encoded = messages
             .into_iter()
-            .map(|message| self.encode(message))
+            .map(|message| self.encode(message, PublishOptions::default()))
             .collect::<Result<_>>()?;
-        Ok(self.bound()?.publish_batch(encoded).await?)
+        let ids = self.bound()?.publish_batch(encoded).await?;
+        Ok(ids.into_iter().map(MessageId).collect())
     }
 
     fn bound(&self) -> Result<&dyn backend::Topic> {
@@ -139,7 +238,19 @@ impl<T: Message> Topic<T> {
             .ok_or_else(|| Error::not_started("topic", self.name))
     }
 
-    fn encode(&self, message: &T) -> Result<backend::Message> {
+    fn encode(&self, message: &T, options: PublishOptions) -> Result<backend::Message> {
+        let PublishOptions {
+            delay,
+            ordering_key,
+        } = options;
+        if ordering_key.is_some() && self.ordered_by.is_none() {
+            let text = format!(
+                "the topic `{}` is not ordered, so a message has no ordering key: declare it \
+                 `#[topic(\"{}\", ordered_by = …)]`",
+                self.name, self.name
+            );
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
         let body = serde_json::to_vec(message).map_err(|error| {
             Error::new(
                 ErrorKind::InvalidArgument,
@@ -148,13 +259,15 @@ impl<T: Message> Topic<T> {
             .with_source(error)
         })?;
         let attributes = message.attributes();
-        let ordering_key = self
-            .ordered_by
-            .and_then(|field| attributes.get(field).cloned());
+        let by_field = || {
+            self.ordered_by
+                .and_then(|field| attributes.get(field).cloned())
+        };
         Ok(backend::Message {
+            ordering_key: ordering_key.or_else(by_field),
             body: body.into(),
             attributes,
-            ordering_key,
+            delay: delay.filter(|it| !it.is_zero()),
         })
     }
 }

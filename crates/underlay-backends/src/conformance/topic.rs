@@ -15,7 +15,7 @@ use crate::{
     ErrorKind,
     capabilities::TopicCapabilities,
     conformance::{Case, Clock, cases},
-    topic::{Message, Receipt, Received, Subscription, Topic},
+    topic::{Message, Receipt, Received, Subscription, Topic, TopicOptions},
 };
 
 /// What the suite needs of a backend of topics.
@@ -28,7 +28,7 @@ pub trait TopicHarness: Send + Sync + 'static {
     fn clock(&self) -> Clock;
 
     /// A topic that nobody else uses, with subscriptions of these names.
-    async fn fresh(&self, ordered: bool, subscriptions: &[&str]) -> TopicUnderTest;
+    async fn fresh(&self, options: TopicOptions, subscriptions: &[&str]) -> TopicUnderTest;
 }
 
 /// A topic and its subscriptions, in the order that was asked for.
@@ -50,6 +50,7 @@ pub fn topic_cases<H: TopicHarness>(harness: H) -> Vec<Case> {
         publish_id;
         publish_keeps;
         publish_too_large if capable.max_message_bytes.is_some(), "a largest message";
+        publish_delayed;
         publish_batch_ids;
         publish_batch_order if capable.ordering, "ordering";
         publish_batch_empty;
@@ -61,6 +62,7 @@ pub fn topic_cases<H: TopicHarness>(harness: H) -> Vec<Case> {
         receive_waits;
         receive_ordered if capable.ordering, "ordering";
         ack_final;
+        ack_once if capable.exactly_once, "exactly once";
         ack_stale;
         nack_redelivers;
         nack_keeps_order if capable.ordering, "ordering";
@@ -68,8 +70,27 @@ pub fn topic_cases<H: TopicHarness>(harness: H) -> Vec<Case> {
         dead_letter_kept if capable.dead_letters, "dead letters";
         dead_letter_unblocks if capable.ordering && capable.dead_letters, "ordering and dead letters";
         dead_letters_limit if capable.dead_letters, "dead letters";
+        release_redelivers if capable.dead_letters, "dead letters";
+        release_again if capable.dead_letters, "dead letters";
+        release_unknown if capable.dead_letters, "dead letters";
+        discard_removes if capable.dead_letters, "dead letters";
     ]
 }
+
+/// What most cases are about.
+const PLAIN: TopicOptions = TopicOptions {
+    ordered: false,
+    exactly_once: false,
+    retention: None,
+};
+const ORDERED: TopicOptions = TopicOptions {
+    ordered: true,
+    ..PLAIN
+};
+const EXACTLY_ONCE: TopicOptions = TopicOptions {
+    exactly_once: true,
+    ..PLAIN
+};
 
 fn message(body: &str) -> Message {
     Message {
@@ -152,7 +173,7 @@ async fn publish_all(
 }
 
 async fn publish(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one", "two"]).await;
+    let test = harness.fresh(PLAIN, &["one", "two"]).await;
     publish_all(&test, [message("hello")]).await;
     for index in 0..2 {
         let receiver = Receiver::of(harness, &test, index);
@@ -161,7 +182,7 @@ async fn publish(harness: &dyn TopicHarness) {
 }
 
 async fn publish_id(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one", "two"]).await;
+    let test = harness.fresh(PLAIN, &["one", "two"]).await;
     let ids = publish_all(&test, (0..20).map(|_| message("same"))).await;
     let ids: BTreeSet<String> = ids.into_iter().collect();
     assert_eq!(ids.len(), 20, "ids repeat");
@@ -174,7 +195,7 @@ async fn publish_id(harness: &dyn TopicHarness) {
 }
 
 async fn publish_keeps(harness: &dyn TopicHarness) {
-    let test = harness.fresh(true, &["one"]).await;
+    let test = harness.fresh(ORDERED, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     let attributes = BTreeMap::from([
         ("kind".to_owned(), "grün".to_owned()),
@@ -194,6 +215,7 @@ async fn publish_keeps(harness: &dyn TopicHarness) {
             body,
             attributes: attributes.clone(),
             ordering_key: ordering_key.clone(),
+            delay: None,
         };
         publish_all(&test, [message.clone()]).await;
         let received = receiver.take_one(receiver.long()).await;
@@ -204,7 +226,7 @@ async fn publish_keeps(harness: &dyn TopicHarness) {
 }
 
 async fn publish_too_large(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one"]).await;
+    let test = harness.fresh(PLAIN, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     let limit = harness
         .capabilities()
@@ -218,12 +240,38 @@ async fn publish_too_large(harness: &dyn TopicHarness) {
             ..Message::default()
         })
         .await;
-    assert_eq!(error.expect_err("too large").kind(), ErrorKind::TooLarge);
+    let error = error.expect_err("too large");
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.to_string().contains(&limit.to_string()), "{error}");
     receiver.nothing_for(receiver.unit).await;
 }
 
+async fn publish_delayed(harness: &dyn TopicHarness) {
+    let test = harness.fresh(PLAIN, &["one"]).await;
+    let receiver = Receiver::of(harness, &test, 0);
+    let delayed = Message {
+        delay: Some(receiver.unit * 3),
+        ..message("later")
+    };
+    let published = test.topic.publish(delayed).await;
+    if !harness.capabilities().delay {
+        let error = published.expect_err("the backend declares that it cannot");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        return;
+    }
+    let id = published.expect("publish");
+    publish_all(&test, [message("now")]).await;
+    let now = receiver.take_one(receiver.long()).await;
+    assert_eq!(bodies(std::slice::from_ref(&now)), ["now"]);
+    receiver.ack(&now).await;
+    receiver.nothing_for(receiver.unit).await;
+    let later = receiver.take_one(receiver.long()).await;
+    assert_eq!(later.message, message("later"));
+    assert_eq!((later.id, later.attempt), (id, 1));
+}
+
 async fn publish_batch_ids(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one", "two"]).await;
+    let test = harness.fresh(PLAIN, &["one", "two"]).await;
     let batch = (0..25).map(|number| message(&number.to_string())).collect();
     let ids = test.topic.publish_batch(batch).await.expect("publish");
     assert_eq!(ids.len(), 25);
@@ -239,7 +287,7 @@ async fn publish_batch_ids(harness: &dyn TopicHarness) {
 }
 
 async fn publish_batch_order(harness: &dyn TopicHarness) {
-    let test = harness.fresh(true, &["one"]).await;
+    let test = harness.fresh(ORDERED, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     let batch = (0..20)
         .map(|number| keyed(["a", "b"][number % 2], &number.to_string()))
@@ -261,7 +309,7 @@ async fn publish_batch_order(harness: &dyn TopicHarness) {
 }
 
 async fn publish_batch_empty(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one"]).await;
+    let test = harness.fresh(PLAIN, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     assert!(
         test.topic
@@ -274,7 +322,7 @@ async fn publish_batch_empty(harness: &dyn TopicHarness) {
 }
 
 async fn receive_each(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one", "two", "three"]).await;
+    let test = harness.fresh(PLAIN, &["one", "two", "three"]).await;
     publish_all(&test, (0..10).map(|number| message(&format!("{number}")))).await;
     for index in 0..3 {
         let receiver = Receiver::of(harness, &test, index);
@@ -285,7 +333,7 @@ async fn receive_each(harness: &dyn TopicHarness) {
 }
 
 async fn receive_leased(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one"]).await;
+    let test = harness.fresh(PLAIN, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     publish_all(&test, [message("one")]).await;
     receiver.take_one(receiver.long()).await;
@@ -293,7 +341,7 @@ async fn receive_leased(harness: &dyn TopicHarness) {
 }
 
 async fn receive_expired(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one"]).await;
+    let test = harness.fresh(PLAIN, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     publish_all(&test, [message("one")]).await;
     let first = receiver.take_one(receiver.unit).await;
@@ -305,7 +353,7 @@ async fn receive_expired(harness: &dyn TopicHarness) {
 }
 
 async fn receive_max(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one"]).await;
+    let test = harness.fresh(PLAIN, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     publish_all(&test, (0..5).map(|number| message(&format!("{number}")))).await;
     let mut count = 0;
@@ -329,7 +377,7 @@ async fn receive_max(harness: &dyn TopicHarness) {
 }
 
 async fn receive_shared(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one"]).await;
+    let test = harness.fresh(PLAIN, &["one"]).await;
     let lease = Receiver::of(harness, &test, 0).long();
     let receiving: Vec<_> = (0..4)
         .map(|_| {
@@ -354,7 +402,7 @@ async fn receive_shared(harness: &dyn TopicHarness) {
 }
 
 async fn receive_waits(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one"]).await;
+    let test = harness.fresh(PLAIN, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     // Given up while nothing is there: nothing is lost.
     receiver.nothing_for(receiver.unit).await;
@@ -376,7 +424,7 @@ async fn receive_waits(harness: &dyn TopicHarness) {
 }
 
 async fn receive_ordered(harness: &dyn TopicHarness) {
-    let test = harness.fresh(true, &["one"]).await;
+    let test = harness.fresh(ORDERED, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     publish_all(
         &test,
@@ -399,7 +447,7 @@ async fn receive_ordered(harness: &dyn TopicHarness) {
 }
 
 async fn ack_final(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one", "two"]).await;
+    let test = harness.fresh(PLAIN, &["one", "two"]).await;
     let (one, two) = (
         Receiver::of(harness, &test, 0),
         Receiver::of(harness, &test, 1),
@@ -410,8 +458,25 @@ async fn ack_final(harness: &dyn TopicHarness) {
     assert_eq!(bodies(&two.take(1, two.long()).await), ["one"]);
 }
 
+async fn ack_once(harness: &dyn TopicHarness) {
+    let test = harness.fresh(EXACTLY_ONCE, &["one"]).await;
+    let receiver = Receiver::of(harness, &test, 0);
+    let batch = (0..20).map(|number| message(&number.to_string())).collect();
+    let ids = test.topic.publish_batch(batch).await.expect("publish");
+    let mut seen = BTreeSet::new();
+    while seen.len() < 20 {
+        for received in receiver.take(1, receiver.unit).await {
+            receiver.ack(&received).await;
+            assert_eq!(received.attempt, 1);
+            assert!(seen.insert(received.id), "delivered again");
+        }
+    }
+    assert_eq!(seen, ids.into_iter().collect());
+    receiver.nothing_for(receiver.unit * 2).await;
+}
+
 async fn ack_stale(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one"]).await;
+    let test = harness.fresh(PLAIN, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     publish_all(&test, [message("one")]).await;
     let first = receiver.take_one(receiver.unit).await;
@@ -423,7 +488,7 @@ async fn ack_stale(harness: &dyn TopicHarness) {
 }
 
 async fn nack_redelivers(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one"]).await;
+    let test = harness.fresh(PLAIN, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     publish_all(&test, [message("one")]).await;
     let first = receiver.take_one(receiver.long()).await;
@@ -444,7 +509,7 @@ async fn nack_redelivers(harness: &dyn TopicHarness) {
 }
 
 async fn nack_keeps_order(harness: &dyn TopicHarness) {
-    let test = harness.fresh(true, &["one"]).await;
+    let test = harness.fresh(ORDERED, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     publish_all(
         &test,
@@ -469,7 +534,7 @@ async fn nack_keeps_order(harness: &dyn TopicHarness) {
 }
 
 async fn extend_holds(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one"]).await;
+    let test = harness.fresh(PLAIN, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     publish_all(&test, [message("one")]).await;
     let first = receiver.take_one(receiver.unit * 2).await;
@@ -483,7 +548,7 @@ async fn extend_holds(harness: &dyn TopicHarness) {
 }
 
 async fn dead_letter_kept(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one", "two"]).await;
+    let test = harness.fresh(PLAIN, &["one", "two"]).await;
     let (one, two) = (
         Receiver::of(harness, &test, 0),
         Receiver::of(harness, &test, 1),
@@ -528,7 +593,7 @@ async fn dead_letter_kept(harness: &dyn TopicHarness) {
 }
 
 async fn dead_letter_unblocks(harness: &dyn TopicHarness) {
-    let test = harness.fresh(true, &["one"]).await;
+    let test = harness.fresh(ORDERED, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     publish_all(&test, [keyed("a", "a1"), keyed("a", "a2")]).await;
     let first = receiver.take_one(receiver.long()).await;
@@ -542,7 +607,7 @@ async fn dead_letter_unblocks(harness: &dyn TopicHarness) {
 }
 
 async fn dead_letters_limit(harness: &dyn TopicHarness) {
-    let test = harness.fresh(false, &["one"]).await;
+    let test = harness.fresh(PLAIN, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
     let mut buried = Vec::new();
     for number in 0..5 {
@@ -572,4 +637,102 @@ async fn dead_letters_limit(harness: &dyn TopicHarness) {
             .await
             .is_err()
     );
+}
+
+/// Publishes messages and gives each up; returns their ids.
+async fn bury(test: &TopicUnderTest, receiver: &Receiver<'_>, all: &[&str]) -> Vec<String> {
+    let mut buried = Vec::new();
+    for body in all {
+        publish_all(test, [message(body)]).await;
+        let received = receiver.take_one(receiver.long()).await;
+        let dead = receiver
+            .subscription
+            .dead_letter(&received.receipt, "bad")
+            .await;
+        dead.expect("dead letter");
+        buried.push(received.id);
+    }
+    buried
+}
+
+impl Receiver<'_> {
+    /// The ids of the dead letters.
+    async fn dead(&self) -> Vec<String> {
+        let letters = self.subscription.dead_letters(100).await;
+        let letters = letters.expect("dead letters");
+        letters.into_iter().map(|letter| letter.id).collect()
+    }
+}
+
+async fn release_redelivers(harness: &dyn TopicHarness) {
+    let test = harness.fresh(PLAIN, &["one", "two"]).await;
+    let (one, two) = (
+        Receiver::of(harness, &test, 0),
+        Receiver::of(harness, &test, 1),
+    );
+    let attributes = BTreeMap::from([("kind".to_owned(), "ü".to_owned())]);
+    let sent = Message {
+        attributes,
+        ..message("poison")
+    };
+    publish_all(&test, [sent.clone()]).await;
+    two.ack(&two.take_one(two.long()).await).await;
+    let first = one.take_one(one.long()).await;
+    let dead = one.subscription.dead_letter(&first.receipt, "bad").await;
+    dead.expect("dead letter");
+    assert!(one.subscription.release(&first.id).await.expect("release"));
+    assert_eq!(one.dead().await, Vec::<String>::new());
+    let again = one.take_one(one.long()).await;
+    assert_eq!((&again.id, again.attempt), (&first.id, 1));
+    assert_eq!(again.message, sent);
+    one.ack(&again).await;
+    two.nothing_for(two.unit).await;
+}
+
+async fn release_again(harness: &dyn TopicHarness) {
+    let test = harness.fresh(PLAIN, &["one"]).await;
+    let receiver = Receiver::of(harness, &test, 0);
+    let buried = bury(&test, &receiver, &["poison"]).await;
+    for _ in 0..2 {
+        let released = receiver.subscription.release(&buried[0]).await;
+        assert!(released.expect("release"));
+        let again = receiver.take_one(receiver.long()).await;
+        let dead = receiver
+            .subscription
+            .dead_letter(&again.receipt, "still bad")
+            .await;
+        dead.expect("dead letter");
+        assert_eq!(receiver.dead().await, buried);
+    }
+}
+
+async fn release_unknown(harness: &dyn TopicHarness) {
+    let test = harness.fresh(PLAIN, &["one", "two"]).await;
+    let (one, two) = (
+        Receiver::of(harness, &test, 0),
+        Receiver::of(harness, &test, 1),
+    );
+    let buried = bury(&test, &one, &["poison"]).await;
+    two.ack(&two.take_one(two.long()).await).await;
+    let unknown = one.subscription.release("no such id").await;
+    assert!(!unknown.expect("release"));
+    let of_another = two.subscription.release(&buried[0]).await;
+    assert!(!of_another.expect("release"));
+    assert_eq!(one.dead().await, buried);
+    one.nothing_for(one.unit).await;
+}
+
+async fn discard_removes(harness: &dyn TopicHarness) {
+    let test = harness.fresh(PLAIN, &["one"]).await;
+    let receiver = Receiver::of(harness, &test, 0);
+    let buried = bury(&test, &receiver, &["a", "b", "c"]).await;
+    for expected in [true, false] {
+        let discarded = receiver.subscription.discard(&buried[1]).await;
+        assert_eq!(discarded.expect("discard"), expected);
+    }
+    assert_eq!(
+        receiver.dead().await,
+        [buried[0].clone(), buried[2].clone()]
+    );
+    receiver.nothing_for(receiver.unit).await;
 }

@@ -16,44 +16,21 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::{
-    Error, ErrorKind, Result, id,
+    Error, ErrorKind, Result,
+    capabilities::TopicCapabilities,
+    id,
     memory::{
-        PROVIDER,
+        PROVIDER, TOPIC_IN_MEMORY, TOPIC_WITH_FILE,
         journal::{Journal, Restored},
-        queue::{Depth, Hot, Queue, Stored},
+        queue::{Depth, Hot, Queue, Stored, after},
         subscription::MemorySubscription,
     },
-    topic::{Message, Subscription, Topic},
+    topic::{self, Message, Subscription, SubscriptionOptions, Topic, TopicOptions},
 };
 
 /// The largest message: body, attributes and ordering key together. It is GCP's limit; a message that works locally
 /// should not be refused there.
 pub(crate) const MAX_MESSAGE_BYTES: u64 = 10_000_000;
-
-/// What holds for a topic and all of its subscriptions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TopicOptions {
-    /// Messages of one ordering key are delivered one after the other, in the order of publishing.
-    pub ordered: bool,
-    /// An acknowledged message is never delivered again, not even after a crash: `ack` returns when it is in the file.
-    pub exactly_once: bool,
-}
-
-/// What holds for one subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SubscriptionOptions {
-    /// How long an unacknowledged message and a dead letter are kept; `None` keeps them for ever.
-    pub retention: Option<Duration>,
-}
-
-impl Default for SubscriptionOptions {
-    /// Seven days.
-    fn default() -> Self {
-        Self {
-            retention: Some(Duration::from_secs(7 * 24 * 3600)),
-        }
-    }
-}
 
 /// How a broker with a file uses memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +74,7 @@ pub(super) struct Inner {
     topics: Mutex<BTreeMap<String, Arc<TopicState>>>,
     pub(super) journal: Option<Journal>,
     restored: Mutex<Restored>,
-    next_seq: AtomicU64,
+    pub(super) next_seq: AtomicU64,
     pub(super) next_delivery: AtomicU64,
     closed: AtomicBool,
 }
@@ -124,6 +101,16 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
+    /// A message that is accepted now.
+    pub(super) fn now(id: u128, message: Message) -> Self {
+        Self {
+            id,
+            published_at: SystemTime::now(),
+            accepted: Instant::now(),
+            message,
+        }
+    }
+
     /// What waits in the queues, unsettled by `subscriptions` of them.
     pub(super) fn into_stored(
         self,
@@ -135,8 +122,9 @@ impl Incoming {
             id,
             published_at,
             accepted,
-            message,
+            mut message,
         } = self;
+        let not_before = message.delay.take().map(|delay| after(accepted, delay));
         let ordering_key = message.ordering_key.as_deref().map(Arc::from);
         let hot = match budget {
             None => Some(Hot::unlimited(message)),
@@ -152,6 +140,7 @@ impl Incoming {
             published_at,
             accepted,
             age_when_accepted: Duration::ZERO,
+            not_before,
             ordering_key,
             hot,
             unsettled,
@@ -237,7 +226,8 @@ impl Broker {
                 queues: Mutex::default(),
             })
         });
-        if state.options != options {
+        let kept = |it: TopicOptions| (it.ordered, it.exactly_once);
+        if kept(state.options) != kept(options) {
             let text = "the topic was created with other options; every handle of a topic needs the same ones";
             return Err(Error::new(ErrorKind::InvalidArgument, PROVIDER, name, text));
         }
@@ -300,7 +290,7 @@ impl Broker {
             resource: resource(),
             inner: Arc::clone(&self.inner),
             exactly_once: state.options.exactly_once,
-            options,
+            retention: options.retention,
             queue,
         }))
     }
@@ -330,6 +320,33 @@ impl Broker {
             Some(journal) => journal.close().await,
             None => Ok(()),
         }
+    }
+}
+
+#[async_trait]
+impl topic::Broker for Broker {
+    fn capabilities(&self) -> TopicCapabilities {
+        match self.inner.journal {
+            Some(_) => TOPIC_WITH_FILE,
+            None => TOPIC_IN_MEMORY,
+        }
+    }
+
+    async fn topic(&self, name: &str, options: TopicOptions) -> Result<Arc<dyn Topic>> {
+        Self::topic(self, name, options)
+    }
+
+    async fn subscription(
+        &self,
+        topic: &str,
+        name: &str,
+        options: SubscriptionOptions,
+    ) -> Result<Arc<dyn Subscription>> {
+        Self::subscription(self, topic, name, options)
+    }
+
+    async fn close(&self) -> Result<()> {
+        Self::close(self).await
     }
 }
 
@@ -383,16 +400,9 @@ impl Topic for MemoryTopic {
                 text,
             ));
         }
-        let published_at = SystemTime::now();
-        let accepted = Instant::now();
         let incoming: Vec<Incoming> = messages
             .into_iter()
-            .map(|message| Incoming {
-                id: id::fresh(published_at),
-                published_at,
-                accepted,
-                message,
-            })
+            .map(|message| Incoming::now(id::fresh(SystemTime::now()), message))
             .collect();
         let ids = incoming
             .iter()

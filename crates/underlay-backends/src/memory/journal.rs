@@ -30,9 +30,9 @@ use crate::{
         broker::{Incoming, Removed, TopicState, size_of_message},
         journal::{
             tables::{DbResult, Opened},
-            writer::{Change, Shared, Ticket, Writer},
+            writer::{Change, Letter, Shared, Ticket, Writer},
         },
-        queue::Stored,
+        queue::{Queue, Stored, after},
     },
     topic::{DeadLetter, Message},
 };
@@ -76,6 +76,14 @@ pub(super) struct Death {
     pub(super) failed_at: SystemTime,
     /// Dead letters from before then may go.
     pub(super) keep_since: Option<SystemTime>,
+}
+
+/// How a dead letter ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LetterEnd {
+    /// It waits for its subscription again.
+    Release,
+    Discard,
 }
 
 /// The right to hand a change to the writer.
@@ -134,6 +142,9 @@ impl Journal {
                     age_when_accepted: system_now
                         .duration_since(head.published_at)
                         .unwrap_or_default(),
+                    not_before: head
+                        .not_before
+                        .map(|due| after(now, due.duration_since(system_now).unwrap_or_default())),
                     ordering_key: head.ordering_key.map(Arc::from),
                     hot: None,
                     unsettled: AtomicUsize::new(
@@ -255,6 +266,26 @@ impl Journal {
             },
         )?;
         Ok(self.wait(written))
+    }
+
+    /// Ends a dead letter, and returns when that is in the file; false when there is none.
+    pub(super) async fn take_letter(
+        &self,
+        queue: &Arc<Queue>,
+        id: u128,
+        end: LetterEnd,
+    ) -> Result<bool> {
+        let incoming = Incoming::now(id, Message::default());
+        let place = self.reserve(0).await?;
+        let (done, written) = oneshot::channel();
+        let queue = Arc::clone(queue);
+        let letter = Letter {
+            queue,
+            incoming,
+            end,
+        };
+        self.send(place, Change::Letter { letter, done })?;
+        written.await.unwrap_or_else(|_| Err(self.closed()))
     }
 
     pub(super) async fn note_attempts(

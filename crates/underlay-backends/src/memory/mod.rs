@@ -16,7 +16,8 @@ use crate::capabilities::{
 };
 
 pub use crate::object_url::{BucketOptions, SigningKey, verify};
-pub use broker::{Broker, FileOptions, Removed, SubscriptionOptions, TopicOptions};
+pub use crate::topic::{SubscriptionOptions, TopicOptions};
+pub use broker::{Broker, FileOptions, Removed};
 pub use bucket::MemoryBucket;
 pub use cache::{CacheOptions, MemoryCache};
 pub use queue::Depth;
@@ -28,6 +29,7 @@ pub const PROVIDER: &str = "memory";
 pub const TOPIC_IN_MEMORY: TopicCapabilities = TopicCapabilities {
     ordering: true,
     exactly_once: true,
+    delay: true,
     persistent: false,
     dead_letters: true,
     max_message_bytes: Some(broker::MAX_MESSAGE_BYTES),

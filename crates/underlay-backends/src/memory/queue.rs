@@ -26,6 +26,8 @@ pub(super) struct Stored {
     pub(super) accepted: Instant,
     /// How old it was then: above zero when it comes from a file.
     pub(super) age_when_accepted: Duration,
+    /// When it may be delivered, if not at once.
+    pub(super) not_before: Option<Instant>,
     pub(super) ordering_key: Option<Arc<str>>,
     /// `None` when the message is only in the file.
     pub(super) hot: Option<Hot>,
@@ -169,16 +171,11 @@ impl Queue {
         let mut waiting = self.lock();
         for (stored, attempts) in messages {
             let seq = stored.seq;
-            let mut state = State::Ready;
+            let mut is_blocked = false;
             if let Some(key) = stored.ordering_key.as_ref().filter(|_| self.ordered) {
                 let line = waiting.keys.entry(Arc::clone(key)).or_default();
-                if !line.is_empty() {
-                    state = State::Blocked;
-                }
+                is_blocked = !line.is_empty();
                 line.push_back(seq);
-            }
-            if state == State::Ready {
-                waiting.ready.insert(seq);
             }
             waiting.entries.insert(
                 seq,
@@ -186,9 +183,12 @@ impl Queue {
                     stored,
                     attempts,
                     delivery: 0,
-                    state,
+                    state: State::Blocked,
                 },
             );
+            if !is_blocked {
+                waiting.unblock(seq);
+            }
         }
         drop(waiting);
         self.notify.notify_waiters();
@@ -312,6 +312,13 @@ impl Queue {
         kept.take(limit).cloned().collect()
     }
 
+    /// Takes a dead letter out, where there is no file.
+    pub(super) fn exhume(&self, id: &str) -> Option<DeadLetter> {
+        let dead = &mut self.lock().dead;
+        let index = dead.iter().position(|letter| letter.id == id)?;
+        dead.remove(index)
+    }
+
     pub(super) fn depth(&self, now: Instant) -> Depth {
         let waiting = self.lock();
         let is_leased = |entry: &&Entry| matches!(entry.state, State::Leased(until) if until > now);
@@ -344,6 +351,17 @@ impl Waiting {
                 break;
             }
             self.make_ready(seq);
+        }
+    }
+
+    /// Lets a blocked message go: at once, or when its time has come.
+    fn unblock(&mut self, seq: u64) {
+        match self.entries.get_mut(&seq) {
+            Some(entry) if let Some(due) = entry.stored.not_before => {
+                entry.state = State::Delayed(due);
+                self.timers.insert((due, seq));
+            }
+            _ => self.make_ready(seq),
         }
     }
 
@@ -385,7 +403,7 @@ impl Waiting {
                         .get(&next)
                         .is_some_and(|entry| entry.state == State::Blocked) =>
                 {
-                    self.make_ready(next);
+                    self.unblock(next);
                 }
                 Some(_) => {}
             }

@@ -15,8 +15,8 @@ use crate::{
     Error, ErrorKind, Result, id,
     memory::{
         PROVIDER,
-        broker::{Inner, SubscriptionOptions},
-        journal::{Death, Settlement, keep_since},
+        broker::{Incoming, Inner},
+        journal::{Death, LetterEnd, Settlement, keep_since},
         queue::{Queue, Stored, Taken, after},
     },
     topic::{DeadLetter, Receipt, Received, Subscription},
@@ -27,7 +27,8 @@ pub(super) struct MemorySubscription {
     pub(super) resource: String,
     pub(super) inner: Arc<Inner>,
     pub(super) exactly_once: bool,
-    pub(super) options: SubscriptionOptions,
+    /// How long messages and dead letters are kept; `None` keeps them for ever.
+    pub(super) retention: Option<Duration>,
     pub(super) queue: Arc<Queue>,
 }
 
@@ -108,11 +109,31 @@ impl MemorySubscription {
         Ok(())
     }
 
+    /// Ends a dead letter; false when there is none of this id.
+    async fn take_letter(&self, id: &str, end: LetterEnd) -> Result<bool> {
+        let Some(id) = id::parse(id) else {
+            return Ok(false);
+        };
+        if let Some(journal) = &self.inner.journal {
+            return journal.take_letter(&self.queue, id, end).await;
+        }
+        let Some(letter) = self.queue.exhume(&id::text(id)) else {
+            return Ok(false);
+        };
+        if end == LetterEnd::Release {
+            let incoming = Incoming::now(id, letter.message);
+            let seq = self.inner.next_seq.fetch_add(1, Ordering::Relaxed);
+            self.queue
+                .push([(Arc::new(incoming.into_stored(seq, 1, None)), 0)]);
+        }
+        Ok(true)
+    }
+
     /// Removes a delivery's message from the queue and from the file.
     async fn settle(&self, receipt: &Receipt, reason: Option<&str>) -> Result<()> {
         let (seq, delivery) = self.parse(receipt)?;
         let failed_at = SystemTime::now();
-        let keep_since = keep_since(self.options.retention, failed_at);
+        let keep_since = keep_since(self.retention, failed_at);
         let Some(journal) = &self.inner.journal else {
             if let Some((stored, attempts)) = self.queue.settle(seq, delivery)
                 && let (Some(reason), Some(hot)) = (reason, &stored.hot)
@@ -193,13 +214,9 @@ impl Subscription for MemorySubscription {
             tokio::pin!(notified);
             notified.as_mut().enable();
             let next_delivery = || self.inner.next_delivery.fetch_add(1, Ordering::Relaxed);
-            let take = self.queue.take(
-                max,
-                lease,
-                self.options.retention,
-                Instant::now(),
-                next_delivery,
-            );
+            let take = self
+                .queue
+                .take(max, lease, self.retention, Instant::now(), next_delivery);
             let Some(take) = take else {
                 return Err(Error::new(
                     ErrorKind::Unavailable,
@@ -247,8 +264,7 @@ impl Subscription for MemorySubscription {
     }
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
-        let since =
-            keep_since(self.options.retention, SystemTime::now()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let since = keep_since(self.retention, SystemTime::now()).unwrap_or(SystemTime::UNIX_EPOCH);
         let letters = match &self.inner.journal {
             Some(journal) => {
                 journal
@@ -258,5 +274,13 @@ impl Subscription for MemorySubscription {
             None => self.queue.dead(limit, since),
         };
         Ok(letters)
+    }
+
+    async fn release(&self, id: &str) -> Result<bool> {
+        self.take_letter(id, LetterEnd::Release).await
+    }
+
+    async fn discard(&self, id: &str) -> Result<bool> {
+        self.take_letter(id, LetterEnd::Discard).await
     }
 }

@@ -512,6 +512,7 @@ fn database(name: &str) -> Database {
         engine: Engine::Postgres,
         migrations: Vec::new(),
         migrations_dir: None,
+        outbox: false,
         service: String::new(),
         doc: String::new(),
         source: Source {

@@ -157,7 +157,7 @@ fn brokers(config: &InfraConfig, reader: &mut Reader<'_>) {
                     .keys()
                     .for_each(|name| placed.add(name, &topic_at(name), reader));
             }
-            PubSub::Nats { hosts, topics } | PubSub::Nsq { hosts, topics } => {
+            PubSub::Nats { hosts, topics, .. } | PubSub::Nsq { hosts, topics } => {
                 not_empty(hosts, &format!("{at}.hosts"), reader);
                 for (name, topic) in topics {
                     placed.add(name, &topic_at(name), reader);
@@ -171,7 +171,9 @@ fn brokers(config: &InfraConfig, reader: &mut Reader<'_>) {
                     }
                 }
             }
-            PubSub::GcpPubsub { project_id, topics } => {
+            PubSub::GcpPubsub {
+                project_id, topics, ..
+            } => {
                 for (name, topic) in topics {
                     placed.add(name, &topic_at(name), reader);
                     not_empty(&topic.name, &format!("{}.name", topic_at(name)), reader);
@@ -196,7 +198,7 @@ fn brokers(config: &InfraConfig, reader: &mut Reader<'_>) {
                     }
                 }
             }
-            PubSub::AwsSnsSqs { topics } => {
+            PubSub::AwsSnsSqs { topics, .. } => {
                 for (name, topic) in topics {
                     placed.add(name, &topic_at(name), reader);
                     if !topic.arn.starts_with("arn:") {

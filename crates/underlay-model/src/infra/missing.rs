@@ -181,7 +181,7 @@ impl PubSub {
             Self::Memory { topics, .. } => topics.keys().map(|it| (it.as_str(), None)).collect(),
             Self::Nats { topics, .. } | Self::Nsq { topics, .. } => topics!(topics),
             Self::GcpPubsub { topics, .. } => topics!(topics),
-            Self::AwsSnsSqs { topics } => topics!(topics),
+            Self::AwsSnsSqs { topics, .. } => topics!(topics),
         }
     }
 }

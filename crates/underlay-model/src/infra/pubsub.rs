@@ -24,6 +24,10 @@ pub enum PubSub {
     Nats {
         /// The servers' URLs, comma-separated.
         hosts: String,
+        /// Whether what is missing there is created at start. For servers of one's own, emulators and previews; in
+        /// production, infrastructure as code does it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        provision: bool,
         /// The topics, by declared name.
         #[serde(default)]
         topics: BTreeMap<String, NamedTopic>,
@@ -33,12 +37,20 @@ pub enum PubSub {
         /// The project; may be given per topic and subscription instead.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         project_id: Option<String>,
+        /// Whether what is missing there is created at start. For servers of one's own, emulators and previews; in
+        /// production, infrastructure as code does it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        provision: bool,
         /// The topics, by declared name.
         #[serde(default)]
         topics: BTreeMap<String, GcpTopic>,
     },
     /// Amazon SNS with SQS.
     AwsSnsSqs {
+        /// Whether what is missing there is created at start. For servers of one's own, emulators and previews; in
+        /// production, infrastructure as code does it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        provision: bool,
         /// The topics, by declared name.
         #[serde(default)]
         topics: BTreeMap<String, AwsTopic>,
@@ -156,9 +168,9 @@ pub struct AwsSubscription {
 
 readable!(enum PubSub "broker" {
     Memory "memory" { path, topics },
-    Nats "nats" { hosts, topics },
-    GcpPubsub "gcp_pubsub" { project_id, topics },
-    AwsSnsSqs "aws_sns_sqs" { topics },
+    Nats "nats" { hosts, provision, topics },
+    GcpPubsub "gcp_pubsub" { project_id, provision, topics },
+    AwsSnsSqs "aws_sns_sqs" { provision, topics },
     Nsq "nsq" { hosts, topics },
 });
 readable!(struct MemoryTopic { subscriptions });

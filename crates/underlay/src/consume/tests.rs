@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use underlay_backends::memory::{Broker, SubscriptionOptions, TopicOptions};
-use underlay_backends::topic::{Message, Topic};
+use underlay_backends::topic::{DeadLetter, Message, Topic};
+use underlay_model::filter::Condition;
 use underlay_model::model::DeliveryOptions;
 
 use super::*;
@@ -20,6 +21,15 @@ struct Bench {
 }
 
 fn start(handle: Handle, options: DeliveryOptions, ordered: bool) -> Bench {
+    start_filtered(handle, options, ordered, Filter::default())
+}
+
+fn start_filtered(
+    handle: Handle,
+    options: DeliveryOptions,
+    ordered: bool,
+    filter: Filter,
+) -> Bench {
     let broker = Broker::in_memory();
     let topic_options = TopicOptions {
         ordered,
@@ -29,16 +39,7 @@ fn start(handle: Handle, options: DeliveryOptions, ordered: bool) -> Bench {
     let source = broker
         .subscription("events", "handle", SubscriptionOptions::default())
         .unwrap();
-    let declared = model::Subscription {
-        name: "handle".to_owned(),
-        topic: "events".to_owned(),
-        handler: String::new(),
-        delivery: options,
-        service: String::new(),
-        doc: String::new(),
-        source: underlay_model::Source::default(),
-    };
-    let consumer = Arc::new(Consumer::new(&declared, handle, Arc::clone(&source)).unwrap());
+    let consumer = Arc::new(consumer(handle, options, filter, Arc::clone(&source)));
     let (stop, stopped) = watch::channel(false);
     Bench {
         topic,
@@ -48,12 +49,32 @@ fn start(handle: Handle, options: DeliveryOptions, ordered: bool) -> Bench {
     }
 }
 
+fn consumer(
+    handle: Handle,
+    options: DeliveryOptions,
+    filter: Filter,
+    source: Arc<dyn Source>,
+) -> Consumer {
+    let declared = model::Subscription {
+        name: "handle".to_owned(),
+        topic: "events".to_owned(),
+        handler: String::new(),
+        delivery: options,
+        filter,
+        idempotent_in: None,
+        service: String::new(),
+        doc: String::new(),
+        source: underlay_model::Source::default(),
+    };
+    Consumer::new(&declared, handle, source).unwrap()
+}
+
 impl Bench {
     async fn publish(&self, body: &'static str, key: Option<&str>) -> String {
         let message = Message {
             body: body.into(),
-            attributes: BTreeMap::new(),
             ordering_key: key.map(str::to_owned),
+            ..Message::default()
         };
         self.topic.publish(message).await.unwrap()
     }
@@ -96,7 +117,7 @@ async fn a_failed_message_comes_back_with_the_next_attempt_and_the_same_id() {
     static SEEN: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
     fn handle(_: bytes::Bytes, delivery: Delivery) -> HandlerFuture {
         let mut seen = SEEN.lock().unwrap();
-        seen.push((delivery.id, delivery.attempt));
+        seen.push((delivery.id.to_string(), delivery.attempt));
         let result = if seen.len() < 3 {
             Err("not yet".into())
         } else {
@@ -267,4 +288,175 @@ async fn a_stop_waits_for_the_handlers_that_run() {
     until(|| BEGUN.load(Ordering::SeqCst) == 1).await;
     bench.stop().await;
     assert_eq!(ENDED.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_filter_leaves_out_is_acknowledged_without_the_handler() {
+    static SEEN: Mutex<Vec<bytes::Bytes>> = Mutex::new(Vec::new());
+    fn handle(body: bytes::Bytes, _: Delivery) -> HandlerFuture {
+        SEEN.lock().unwrap().push(body);
+        Box::pin(async { Ok(()) })
+    }
+    let country = Condition::AnyOf(vec!["DE".to_owned()]);
+    let filter = Filter(BTreeMap::from([("country".to_owned(), country)]));
+    let bench = start_filtered(handle, options(Some(0)), false, filter);
+    for country in ["FR", "DE", "AT"] {
+        let message = Message {
+            body: country.into(),
+            attributes: BTreeMap::from([("country".to_owned(), country.to_owned())]),
+            ..Message::default()
+        };
+        bench.topic.publish(message).await.unwrap();
+    }
+    bench.publish("none", None).await;
+    until(|| SEEN.lock().unwrap().len() == 1).await;
+    let lease = lease(Duration::from_secs(30));
+    let source = bench.stop().await;
+    let waiting = tokio::time::timeout(lease * 2, source.receive(1, lease)).await;
+    assert!(waiting.is_err(), "not acknowledged: {waiting:?}");
+    assert_eq!(*SEEN.lock().unwrap(), ["DE"]);
+    assert!(source.dead_letters(10).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_extended_while_the_handler_runs() {
+    static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
+    static ENDED: AtomicUsize = AtomicUsize::new(0);
+    fn handle(_: bytes::Bytes, _: Delivery) -> HandlerFuture {
+        ATTEMPTS.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(9 * 60)).await;
+            ENDED.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        })
+    }
+    let declared = DeliveryOptions {
+        ack_deadline: "10m".to_owned(),
+        ..DeliveryOptions::default()
+    };
+    let bench = start(handle, declared, false);
+    bench.publish("1", None).await;
+    until(|| ENDED.load(Ordering::SeqCst) == 1).await;
+    bench.stop().await;
+    assert_eq!(ATTEMPTS.load(Ordering::SeqCst), 1);
+    // Short, so that the message of a process that died does not wait for the handler's deadline.
+    assert!(lease(Duration::from_secs(600)) < Duration::from_secs(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_ends_every_process_is_given_up() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    fn handle(_: bytes::Bytes, _: Delivery) -> HandlerFuture {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Ok(()) })
+    }
+    let bench = start(handle, options(Some(2)), false);
+    let source = bench.stop().await;
+    let deliveries = max_deliveries(2);
+    let received = Received {
+        id: "1".to_owned(),
+        attempt: deliveries + 1,
+        published_at: std::time::SystemTime::now(),
+        message: Message::default(),
+        receipt: Receipt("1-1".to_owned()),
+    };
+    let consumer = consumer(handle, options(Some(2)), Filter::default(), source);
+    let outcome = consumer.deliver(received.clone()).await;
+    assert!(
+        matches!(outcome, Outcome::DeadLettered { .. }),
+        "{outcome:?}"
+    );
+    assert_eq!(CALLS.load(Ordering::SeqCst), 0);
+    // Fewer deliveries than that are no failures: the processes may have been stopped for other reasons.
+    let received = Received {
+        attempt: deliveries,
+        ..received
+    };
+    assert_eq!(consumer.deliver(received).await, Outcome::Handled);
+}
+
+/// A subscription whose first receives fail.
+struct Flaky {
+    failures: AtomicUsize,
+    source: Arc<dyn Source>,
+}
+
+#[async_trait::async_trait]
+impl Source for Flaky {
+    async fn receive(
+        &self,
+        max: usize,
+        lease: Duration,
+    ) -> underlay_backends::Result<Vec<Received>> {
+        let left = self
+            .failures
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
+        if left.is_ok() {
+            let kind = underlay_backends::ErrorKind::Unavailable;
+            return Err(underlay_backends::Error::new(
+                kind,
+                "test",
+                "events",
+                "receive: gone",
+            ));
+        }
+        self.source.receive(max, lease).await
+    }
+
+    async fn ack(&self, receipt: &Receipt) -> underlay_backends::Result<()> {
+        self.source.ack(receipt).await
+    }
+
+    async fn nack(&self, receipt: &Receipt, delay: Duration) -> underlay_backends::Result<()> {
+        self.source.nack(receipt, delay).await
+    }
+
+    async fn extend(&self, receipt: &Receipt, lease: Duration) -> underlay_backends::Result<()> {
+        self.source.extend(receipt, lease).await
+    }
+
+    async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> underlay_backends::Result<()> {
+        self.source.dead_letter(receipt, reason).await
+    }
+
+    async fn dead_letters(&self, limit: usize) -> underlay_backends::Result<Vec<DeadLetter>> {
+        self.source.dead_letters(limit).await
+    }
+
+    async fn release(&self, id: &str) -> underlay_backends::Result<bool> {
+        self.source.release(id).await
+    }
+
+    async fn discard(&self, id: &str) -> underlay_backends::Result<bool> {
+        self.source.discard(id).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loop_receives_again_after_the_broker_was_away() {
+    static HANDLED: AtomicUsize = AtomicUsize::new(0);
+    fn handle(_: bytes::Bytes, _: Delivery) -> HandlerFuture {
+        HANDLED.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Ok(()) })
+    }
+    let broker = Broker::in_memory();
+    let topic = broker.topic("events", TopicOptions::default()).unwrap();
+    let source = broker
+        .subscription("events", "handle", SubscriptionOptions::default())
+        .unwrap();
+    let flaky = Arc::new(Flaky {
+        failures: AtomicUsize::new(5),
+        source,
+    });
+    let source = Arc::clone(&flaky) as Arc<dyn Source>;
+    let consumer = consumer(handle, options(Some(0)), Filter::default(), source);
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(Arc::new(consumer).run(stopped));
+    topic.publish(Message::default()).await.unwrap();
+    until(|| HANDLED.load(Ordering::SeqCst) == 1).await;
+    stop.send_replace(true);
+    running.await.unwrap();
+    assert_eq!(flaky.failures.load(Ordering::SeqCst), 0);
 }

@@ -14,7 +14,10 @@ use redb::{
 
 use crate::{
     id,
-    memory::{broker::Removed, journal::Settlement},
+    memory::{
+        broker::{Incoming, Removed},
+        journal::Settlement,
+    },
     topic::{DeadLetter, Message},
 };
 
@@ -43,6 +46,9 @@ type Dead<'a> = (
     &'a [u8],
 );
 
+/// Place of a message that is delayed; milliseconds since 1970 when it may be delivered.
+const DUE: TableDefinition<u64, u64> = TableDefinition::new("due");
+
 /// How many dead letters past their time one new dead letter removes.
 const PURGED_PER_DEATH: usize = 16;
 
@@ -54,6 +60,7 @@ pub(super) struct Head {
     pub(super) seq: u64,
     pub(super) id: u128,
     pub(super) published_at: SystemTime,
+    pub(super) not_before: Option<SystemTime>,
     pub(super) ordering_key: Option<String>,
 }
 
@@ -141,16 +148,19 @@ pub(super) fn open(db: &Database, declared: &[(String, String)]) -> DbResult<Ope
             .collect();
         let mut table = transaction.open_table(HEADS)?;
         let mut bodies = transaction.open_table(BODIES)?;
+        let mut due = transaction.open_table(DUE)?;
         let mut unneeded = Vec::new();
         for row in table.iter()? {
             let (seq, head) = row?;
             let (seq, (id, published_at, ordering_key)) = (seq.value(), head.value());
             if needed.contains(&seq) {
                 let ordering_key = ordering_key.map(str::to_owned);
+                let not_before = due.get(seq)?.map(|millis| time(millis.value()));
                 heads.push(Head {
                     seq,
                     id,
                     published_at: time(published_at),
+                    not_before,
                     ordering_key,
                 });
             } else {
@@ -160,6 +170,7 @@ pub(super) fn open(db: &Database, declared: &[(String, String)]) -> DbResult<Ope
         for seq in unneeded {
             table.remove(seq)?;
             bodies.remove(seq)?;
+            due.remove(seq)?;
         }
     }
     transaction.commit()?;
@@ -174,11 +185,16 @@ pub(super) fn open(db: &Database, declared: &[(String, String)]) -> DbResult<Ope
 pub(super) fn insert(
     transaction: &WriteTransaction,
     seq: u64,
-    id: u128,
-    published_at: SystemTime,
-    message: &Message,
+    incoming: &Incoming,
     subscriptions: &[u32],
 ) -> DbResult<()> {
+    let Incoming {
+        id,
+        published_at,
+        message,
+        ..
+    } = incoming;
+    let (id, published_at) = (*id, *published_at);
     let head = (
         id,
         id::millis(published_at),
@@ -187,6 +203,11 @@ pub(super) fn insert(
     transaction.open_table(HEADS)?.insert(seq, head)?;
     let body = (attributes(message), &message.body[..]);
     transaction.open_table(BODIES)?.insert(seq, body)?;
+    if let Some(delay) = message.delay {
+        let due = id::millis(published_at)
+            .saturating_add(delay.as_millis().try_into().unwrap_or(u64::MAX));
+        transaction.open_table(DUE)?.insert(seq, due)?;
+    }
     let mut backlog = transaction.open_table(BACKLOG)?;
     for subscription in subscriptions {
         backlog.insert((*subscription, seq), 0)?;
@@ -265,8 +286,33 @@ pub(super) fn settle(transaction: &WriteTransaction, settlement: &Settlement) ->
     if *last {
         heads.remove(seq)?;
         bodies.remove(seq)?;
+        transaction.open_table(DUE)?.remove(seq)?;
     }
     Ok(())
+}
+
+/// Takes a dead letter's message out of the table; `None` when there is no such letter.
+pub(super) fn take_letter(
+    transaction: &WriteTransaction,
+    subscription: u32,
+    letter: u128,
+) -> DbResult<Option<Message>> {
+    let mut table = transaction.open_table(DEAD)?;
+    let range = (subscription, 0, 0)..=(subscription, u64::MAX, u64::MAX);
+    let mut found = None;
+    for row in table.range(range)? {
+        let (key, value) = row?;
+        let (id, _, _, ordering_key, attributes, body) = value.value();
+        if id == letter {
+            found = Some((key.value(), message(ordering_key, attributes, body)));
+            break;
+        }
+    }
+    let Some((key, message)) = found else {
+        return Ok(None);
+    };
+    table.remove(key)?;
+    Ok(Some(message))
 }
 
 /// Reads messages; those that are missing are left out.
@@ -290,6 +336,7 @@ fn message(ordering_key: Option<&str>, attributes: Attributes<'_>, body: &[u8]) 
         body: Bytes::copy_from_slice(body),
         attributes: attributes.into_iter().map(own).collect(),
         ordering_key: ordering_key.map(str::to_owned),
+        delay: None,
     }
 }
 

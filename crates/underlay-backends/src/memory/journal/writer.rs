@@ -18,7 +18,7 @@ use crate::{
     Result,
     memory::{
         broker::{Incoming, TopicState},
-        journal::{Settlement, failed, tables},
+        journal::{LetterEnd, Settlement, failed, tables},
         queue::Queue,
     },
 };
@@ -55,9 +55,30 @@ pub(super) enum Change {
         urgent: bool,
         done: Done,
     },
+    Letter {
+        letter: Letter,
+        done: oneshot::Sender<Result<bool>>,
+    },
     Close {
         done: Done,
     },
+}
+
+/// A dead letter that is to end.
+pub(super) struct Letter {
+    pub(super) queue: Arc<Queue>,
+    /// Its message if it is released, accepted at the time of the call; without a body yet.
+    pub(super) incoming: Incoming,
+    pub(super) end: LetterEnd,
+}
+
+/// A dead letter that ends in a batch.
+struct Ending {
+    letter: Letter,
+    /// The place in the order that its message gets if it is released.
+    seq: u64,
+    found: bool,
+    done: oneshot::Sender<Result<bool>>,
 }
 
 pub(super) struct Writer {
@@ -128,6 +149,7 @@ impl Writer {
     fn write(&mut self, batch: Vec<Ticket>, urgent: bool, close: &mut Vec<Done>) {
         let mut published = Vec::new();
         let mut settled = Vec::new();
+        let mut endings: Vec<Ending> = Vec::new();
         let mut places = Vec::with_capacity(batch.len());
         let first_seq = self.next_seq;
         let mut changes = Vec::with_capacity(batch.len());
@@ -163,10 +185,21 @@ impl Writer {
                     settled.push(done);
                     changes.push(Step::Settle(settlement));
                 }
+                Change::Letter { letter, done } => {
+                    let seq = self.next_seq;
+                    self.next_seq += 1;
+                    changes.push(Step::Letter(endings.len()));
+                    endings.push(Ending {
+                        letter,
+                        seq,
+                        found: false,
+                        done,
+                    });
+                }
                 Change::Close { done } => close.push(done),
             }
         }
-        match self.commit(&changes, &published, urgent) {
+        match self.commit(&changes, &published, &mut endings, urgent) {
             Ok(()) => {
                 for Published {
                     queues,
@@ -188,12 +221,28 @@ impl Writer {
                 for done in settled {
                     let _ = done.send(Ok(()));
                 }
+                for Ending {
+                    letter,
+                    seq,
+                    found,
+                    done,
+                } in endings
+                {
+                    if found && letter.end == LetterEnd::Release {
+                        let stored = letter.incoming.into_stored(seq, 1, Some(&self.budget));
+                        letter.queue.push([(Arc::new(stored), 0)]);
+                    }
+                    let _ = done.send(Ok(found));
+                }
             }
             Err(error) => {
                 self.next_seq = first_seq;
                 // Each caller gets the sentence; a caller that has gone away needs none.
                 let dones = published.into_iter().map(|published| published.done);
                 for done in dones.chain(settled).chain(close.drain(..)) {
+                    let _ = done.send(Err(failed(&self.path, "write", &error)));
+                }
+                for Ending { done, .. } in endings {
                     let _ = done.send(Err(failed(&self.path, "write", &error)));
                 }
             }
@@ -204,6 +253,7 @@ impl Writer {
         &self,
         steps: &[Step],
         published: &[Published],
+        endings: &mut [Ending],
         urgent: bool,
     ) -> tables::DbResult<()> {
         let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
@@ -226,23 +276,28 @@ impl Writer {
                     if numbers.is_empty() {
                         continue;
                     }
-                    for (
-                        seq,
-                        Incoming {
-                            id,
-                            published_at,
-                            message,
-                            ..
-                        },
-                    ) in messages
-                    {
-                        tables::insert(&transaction, *seq, *id, *published_at, message, &numbers)?;
+                    for (seq, incoming) in messages {
+                        tables::insert(&transaction, *seq, incoming, &numbers)?;
                     }
                 }
                 Step::Attempts(subscription, attempts) => {
                     tables::note_attempts(&transaction, *subscription, attempts)?;
                 }
                 Step::Settle(settlement) => tables::settle(&transaction, settlement)?,
+                Step::Letter(index) => {
+                    let ending = &mut endings[*index];
+                    let Letter {
+                        queue,
+                        incoming,
+                        end,
+                    } = &mut ending.letter;
+                    let found = tables::take_letter(&transaction, queue.number, incoming.id)?;
+                    ending.found = found.is_some();
+                    if let (Some(message), LetterEnd::Release) = (found, *end) {
+                        incoming.message = message;
+                        tables::insert(&transaction, ending.seq, incoming, &[queue.number])?;
+                    }
+                }
             }
         }
         transaction.commit()?;
@@ -255,13 +310,15 @@ enum Step {
     Publish(usize),
     Attempts(u32, Vec<(u64, u32)>),
     Settle(Settlement),
+    /// By its index.
+    Letter(usize),
 }
 
 impl Change {
     /// Whether somebody waits for the change to be durable.
     fn is_urgent(&self) -> bool {
         match self {
-            Self::Publish { .. } | Self::Close { .. } => true,
+            Self::Publish { .. } | Self::Letter { .. } | Self::Close { .. } => true,
             Self::Settle { urgent, .. } => *urgent,
             Self::Attempts { .. } => false,
         }
