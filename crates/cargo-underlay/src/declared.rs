@@ -30,6 +30,7 @@ pub(crate) struct Declared {
     pub(crate) name: String,
     /// The `migrations` option as it is written.
     pub(crate) migrations: Option<String>,
+    pub(crate) outbox: bool,
     /// The folder of the package that declares it.
     pub(crate) folder: PathBuf,
     pub(crate) source: Source,
@@ -178,6 +179,7 @@ impl Databases {
                 engine: Engine::Postgres,
                 migrations: Vec::new(),
                 migrations_dir: it.migrations.clone(),
+                outbox: it.outbox,
                 service: String::new(),
                 doc: String::new(),
                 source: it.source.clone(),
@@ -261,6 +263,7 @@ fn in_package(
             found.push(Declared {
                 name,
                 migrations: options.migrations,
+                outbox: options.outbox,
                 folder: folder.into(),
                 source,
                 is_conditional: item.is_conditional,

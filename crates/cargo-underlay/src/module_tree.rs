@@ -38,6 +38,8 @@ pub(crate) struct Static {
 pub(crate) struct Options {
     pub(crate) name: Option<String>,
     pub(crate) migrations: Option<String>,
+    /// Whether it has an outbox.
+    pub(crate) outbox: bool,
     /// Whether the static stands for a database that is declared elsewhere.
     pub(crate) is_reference: bool,
 }
@@ -208,6 +210,7 @@ fn options(meta: &Meta) -> syn::Result<Options> {
                         return Err(syn::Error::new(key.span(), message));
                     }
                     ("named", _) => options.is_reference = true,
+                    ("outbox", _) => options.outbox = value.as_ref().is_none_or(is_true),
                     _ => {}
                 }
             }
@@ -228,6 +231,10 @@ fn text(value: &Expr) -> Option<String> {
         }) => Some(text.value()),
         _ => None,
     }
+}
+
+fn is_true(value: &Expr) -> bool {
+    matches!(value, Expr::Lit(ExprLit { lit: Lit::Bool(flag), .. }) if flag.value)
 }
 
 fn path_attribute(attributes: &[Attribute]) -> Option<String> {

@@ -19,7 +19,7 @@ static GRAMMAR: Grammar = Grammar {
     target: "",
     example: "",
     name: true,
-    keys: &["migrations", "named"],
+    keys: &["migrations", "named", "outbox"],
 };
 
 struct Args {
@@ -28,6 +28,7 @@ struct Args {
     is_reference: bool,
     migrations_dir: Option<String>,
     migrations: Vec<File>,
+    outbox: bool,
 }
 
 pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -62,6 +63,7 @@ fn parse(item: &StaticItem, options: TokenStream, errors: &mut Errors) -> Args {
             .map(|dir| migrations::read(dir, errors))
             .unwrap_or_default(),
         migrations_dir: dir.map(|it| it.value()),
+        outbox: options.flag("outbox", errors),
     }
 }
 
@@ -79,6 +81,12 @@ fn parse_reference(options: &Options, errors: &mut Errors) -> Args {
             format!("a database that is `named` {declared} where its migrations are; remove this"),
         );
     }
+    if let Some(key) = options.key("outbox") {
+        errors.push(
+            key,
+            format!("a database that is `named` {declared} whether it has an outbox; remove this"),
+        );
+    }
     let named = options.text("named", "orders", errors);
     if let Some(named) = &named
         && let Err(problem) = name::check_snake_or_kebab(&named.value())
@@ -90,6 +98,7 @@ fn parse_reference(options: &Options, errors: &mut Errors) -> Args {
         is_reference: true,
         migrations_dir: None,
         migrations: Vec::new(),
+        outbox: false,
     }
 }
 
@@ -105,6 +114,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
         is_reference,
         migrations_dir,
         migrations,
+        outbox,
     } = args;
     let marker = marker(item);
     let cfgs = cfgs(attrs);
@@ -165,6 +175,7 @@ fn expand(item: &StaticItem, args: &Args, errors: &Errors) -> TokenStream {
                 engine: Engine::Postgres,
                 migrations,
                 migrations_dir: migrations_dir.as_deref().map(plain),
+                outbox: *outbox,
                 service,
                 doc,
                 source,

@@ -27,7 +27,7 @@ fn resources() {
     check(
         "database",
         crate::database::attribute(
-            quote!("orders", migrations = "tests/migrations"),
+            quote!("orders", migrations = "tests/migrations", outbox),
             quote! {
                 /// Orders.
                 pub static ORDERS: Database;
@@ -123,6 +123,35 @@ fn handlers() {
                 }
             },
         ),
+    );
+}
+
+#[test]
+fn filtered_and_idempotent() {
+    let expanded = crate::subscription::attribute(
+        quote!(
+            events::CARTS,
+            filter = (country == "DE" || country == "AT")
+                && kind != "test"
+                && kind != 5
+                && sku.starts_with("A-")
+                && urgent
+                && !draft,
+            idempotent_in = orders::ORDERS
+        ),
+        quote! {
+            async fn send_email(event: CartEvent) -> Result<(), Error> {
+                mail(event).await
+            }
+        },
+    );
+    check(
+        if cfg!(feature = "postgres") {
+            "subscription_idempotent"
+        } else {
+            "subscription_without_feature"
+        },
+        expanded,
     );
 }
 

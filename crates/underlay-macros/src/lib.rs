@@ -14,6 +14,7 @@ mod errors;
 mod expansion;
 #[cfg(test)]
 mod expansion_tests;
+mod filter;
 mod fragment;
 mod handler;
 mod keyspace;
@@ -40,6 +41,8 @@ use proc_macro::TokenStream;
 /// - `migrations = "migrations"`: a directory of `{number}_{description}.up.sql` files, relative to the package's
 ///   folder and inside of the workspace. The files become part of the binary and are applied in the order of their
 ///   numbers. A new file is seen when the crate is compiled the next time.
+/// - `outbox`: messages can be published in its transactions, with `Topic::publish_in`.
+/// - `named = "orders"`, alone: the static stands for a database of this name that is declared elsewhere.
 #[proc_macro_attribute]
 pub fn database(options: TokenStream, item: TokenStream) -> TokenStream {
     database::attribute(options.into(), item.into()).into()
@@ -63,7 +66,12 @@ pub fn topic(options: TokenStream, item: TokenStream) -> TokenStream {
 /// - `ack_deadline = "30s"`: how long the handler may take before the message is delivered again;
 /// - `retention = "7d"`: how long an unacknowledged message is kept;
 /// - `min_backoff = "10s"`, `max_backoff = "10m"`: the wait before a redelivery, which doubles from one to the other;
-/// - `max_retries = 100`, or `"infinite"`: how many redeliveries before the message is dead-lettered.
+/// - `max_retries = 100`, or `"infinite"`: how many redeliveries before the message is dead-lettered;
+/// - `filter = country == "DE" && kind != "test"`: which messages it wants, by their attributes. There is one condition
+///   for each attribute: `attr == value`, `attr != value` (several are possible), `attr.starts_with("text")`,
+///   `(attr == a || attr == b)`, or `attr` and `!attr` for a `bool`;
+/// - `idempotent_in = ORDERS`: a database that records what was handled in the transaction that `Delivery::tx` gives the
+///   handler, so that what the handler does there happens once, however often the message is delivered.
 #[proc_macro_attribute]
 pub fn subscription(options: TokenStream, item: TokenStream) -> TokenStream {
     subscription::attribute(options.into(), item.into()).into()

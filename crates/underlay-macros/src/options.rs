@@ -295,6 +295,26 @@ impl Options {
         }
     }
 
+    /// The path of a static, such as `idempotent_in = ORDERS`.
+    pub(crate) fn path(
+        &self,
+        key: &str,
+        what: &str,
+        example: &str,
+        errors: &mut Errors,
+    ) -> Option<Path> {
+        let expected = format!("the path of {what}, without quotes, such as `{example}`");
+        let value = self.value(key, &expected, errors)?;
+        let path = Path::parse_mod_style.parse2(value.clone());
+        if path.is_err() {
+            errors.push(
+                &value,
+                format!("`{key}` is {expected}, found `{}`", type_text(&value)),
+            );
+        }
+        path.ok()
+    }
+
     /// A whole number.
     pub(crate) fn number(&self, key: &str, example: &str, errors: &mut Errors) -> Option<u32> {
         let expected = format!("a whole number such as `{example}`");

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt as _;
 use syn::{Path, Type};
 use underlay_model::model::{DeliveryOptions, Subscription};
 use underlay_model::{Declaration, duration, name};
 
 use crate::errors::Errors;
 use crate::expansion::{Expansion, Registration};
+use crate::filter;
 use crate::fragment::Holes;
 use crate::handler::Handler;
 use crate::options::{self, Grammar, Options};
@@ -31,6 +33,8 @@ static GRAMMAR: Grammar = Grammar {
         "min_backoff",
         "max_backoff",
         "max_retries",
+        "filter",
+        "idempotent_in",
     ],
 };
 
@@ -38,6 +42,9 @@ struct Args {
     topic: Option<Path>,
     name: String,
     delivery: DeliveryOptions,
+    filter: filter::Parsed,
+    /// The database that records what was handled.
+    idempotent_in: Option<Path>,
 }
 
 pub(crate) fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -61,6 +68,8 @@ fn parse(handler: &Handler, options: TokenStream, errors: &mut Errors) -> Args {
             errors,
         ),
         delivery: delivery(&options, errors),
+        filter: filter::parse(&options, errors),
+        idempotent_in: idempotent_in(&options, errors),
         topic: options.target,
     }
 }
@@ -140,6 +149,19 @@ fn max_retries(options: &Options, errors: &mut Errors) -> Option<Option<u32>> {
     }
 }
 
+fn idempotent_in(options: &Options, errors: &mut Errors) -> Option<Path> {
+    let path = options.path("idempotent_in", "a `#[database]` static", "ORDERS", errors);
+    if cfg!(not(feature = "postgres"))
+        && let Some(key) = options.key("idempotent_in")
+    {
+        errors.push(
+            key,
+            "`idempotent_in` needs the feature `postgres` of underlay: underlay = { features = [\"postgres\"] }",
+        );
+    }
+    path
+}
+
 fn validate(handler: &Handler, errors: &mut Errors) {
     handler.require_output("subscription", errors);
     let arguments = handler.arguments();
@@ -181,6 +203,8 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
         topic,
         name,
         delivery,
+        filter,
+        idempotent_in,
     } = args;
     let ident = handler.ident();
     let function = &handler.function;
@@ -203,7 +227,17 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
                 output,
                 quote!(<#output as ::underlay::__private::HandlerOutcome>::into_outcome),
             );
+            let attributes = spanned_as(
+                event,
+                quote!(<#event as ::underlay::__private::MessageOf<#marker>>::ATTRIBUTES),
+            );
+            let checks = filter.attributes.iter().map(|ident| {
+                let name = ident.unraw().to_string();
+                let call = quote_spanned!(ident.span()=> ::underlay::__private::check_attribute(#attributes, #name));
+                quote!(const _: () = #call;)
+            });
             let block = quote! {
+                #(#checks)*
                 fn __handle(
                     body: ::underlay::__private::Bytes,
                     delivery: ::underlay::__private::Delivery,
@@ -222,6 +256,10 @@ fn expand(handler: &Handler, args: &Args, errors: &Errors) -> TokenStream {
                 topic: holes.text(topic_name),
                 handler: format!("{module}::{ident}"),
                 delivery: delivery.clone(),
+                filter: filter.filter.clone(),
+                idempotent_in: idempotent_in
+                    .as_ref()
+                    .map(|it| holes.text(projection(it, quote!(DeclaredDatabase), "NAME"))),
                 service: String::new(),
                 doc: handler.doc(),
                 source: source(ident.span(), module),

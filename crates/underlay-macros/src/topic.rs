@@ -125,7 +125,7 @@ fn expand(item: &StaticItem, message: Option<&Type>, args: &Args, errors: &Error
     let check = ordered_by.as_ref().filter(|_| message.is_some()).map(|ident| {
         let attributes = attributes(quote!(ATTRIBUTES));
         let name = ident.to_string();
-        let call = quote_spanned!(ident.span()=> ::underlay::__private::check_ordered_by(#attributes, #name));
+        let call = quote_spanned!(ident.span()=> ::underlay::__private::check_attribute(#attributes, #name));
         quote!(const _: () = #call;)
     });
     let registration = message.filter(|_| errors.is_empty()).map(|message| {

@@ -18,8 +18,8 @@ pub use crate::database::{Database, EmbeddedMigration};
 #[cfg(feature = "postgres")]
 pub use crate::declared::DeclaredDatabase;
 pub use crate::declared::{
-    DeclaredBucket, DeclaredCache, DeclaredTopic, HandlerOutcome, MessageOf, check_key_pattern,
-    check_ordered_by, check_public,
+    DeclaredBucket, DeclaredCache, DeclaredTopic, HandlerOutcome, MessageOf, check_attribute,
+    check_key_pattern, check_public,
 };
 pub use crate::inventory::{DECLARATIONS, Declaration, Item};
 pub use crate::keyspace::{Keyspace, ListKeyspace, SetKeyspace, StructKeyspace};

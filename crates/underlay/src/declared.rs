@@ -110,19 +110,19 @@ impl<E: Into<HandlerError>> HandlerOutcome for Result<(), E> {
     }
 }
 
-/// Checks that the message of a topic has the attribute that orders it.
+/// Checks that a message has an attribute: the one that orders its topic, or one that a filter asks for.
 ///
 /// # Panics
 ///
 /// While compiling, with the text of the error.
 #[track_caller]
-pub const fn check_ordered_by(attributes: &[&str], ordered_by: &str) {
-    if contains(attributes, ordered_by) {
+pub const fn check_attribute(attributes: &[&str], attribute: &str) {
+    if contains(attributes, attribute) {
         return;
     }
     let text = Text::new()
         .push("`")
-        .push(ordered_by)
+        .push(attribute)
         .push("` is not an attribute of the message: ");
     let text = match attributes {
         [] => text.push("it has none, so put `#[message(attribute)]` on the field"),

@@ -37,7 +37,7 @@ const _: () = {
         )
     }
     const __PARTS: &[&::underlay::__private::core::primitive::str] = &[
-        "{\"declaration\":\"database\",\"name\":\"orders\",\"engine\":\"postgres\",\"migrations\":[{\"number\":1,\"description\":\"create orders\",\"checksum\":\"1e95cddc4cc52687e8c1ddd6d2d09c76f7641fb4fb91fc39a4fda5abebc05a129c92398c0519eeffc2c4ea7e4a3dec1d\"}],\"migrations_dir\":\"tests/migrations\",\"doc\":\"Orders.\",\"source\":{\"package\":\"underlay-macros\",\"module\":\"",
+        "{\"declaration\":\"database\",\"name\":\"orders\",\"engine\":\"postgres\",\"migrations\":[{\"number\":1,\"description\":\"create orders\",\"checksum\":\"1e95cddc4cc52687e8c1ddd6d2d09c76f7641fb4fb91fc39a4fda5abebc05a129c92398c0519eeffc2c4ea7e4a3dec1d\"}],\"migrations_dir\":\"tests/migrations\",\"outbox\":true,\"doc\":\"Orders.\",\"source\":{\"package\":\"underlay-macros\",\"module\":\"",
         ::underlay::__private::core::module_path!(),
         "\",\"file\":\"src/lib.rs\",\"line\":1,\"column\":1}}",
     ];

@@ -45,7 +45,7 @@ const _: () = {
             "`#[topic] static CART_EVENTS` must be declared at module level: move it out of the enclosing function, closure or block"
         )
     }
-    const _: () = ::underlay::__private::check_ordered_by(
+    const _: () = ::underlay::__private::check_attribute(
         <CartEvent as ::underlay::__private::MessageOf<CART_EVENTS>>::ATTRIBUTES,
         "cart_id",
     );

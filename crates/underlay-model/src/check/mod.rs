@@ -8,7 +8,7 @@ mod keyspaces;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{MODEL_VERSION, Model, ResourceKind, Source};
+use crate::model::{MODEL_VERSION, Model, ResourceKind, Source, Subscription};
 use crate::nearest::did_you_mean;
 use crate::problem::Problem;
 use crate::{delivery, name, schedule};
@@ -317,11 +317,66 @@ fn subscriptions(model: &Model, problems: &mut Problems) {
                 [source],
             );
         }
+        if let Some(topic) = model.topics.iter().find(|it| it.name == *topic) {
+            for attribute in subscription.filter.0.keys() {
+                if !topic.attributes.contains(attribute) {
+                    problems.error(
+                        format!(
+                            "subscription `{name}` filters on `{attribute}`, which is not an attribute of the message of topic \
+                             `{}`{}",
+                            topic.name,
+                            did_you_mean(attribute, topic.attributes.iter().map(String::as_str))
+                        ),
+                        [source],
+                    );
+                }
+            }
+        }
+        if let Some(database) = &subscription.idempotent_in {
+            idempotent_in(model, subscription, database, problems);
+        }
         for problem in delivery::check(&subscription.delivery) {
             problems.error(
                 format!(
                     "subscription `{name}` to topic `{topic}`: {}",
                     problem.message
+                ),
+                [source],
+            );
+        }
+    }
+}
+
+/// The record of what was handled is the service's own: in a database that it declares.
+fn idempotent_in(
+    model: &Model,
+    subscription: &Subscription,
+    database: &str,
+    problems: &mut Problems,
+) {
+    let Subscription {
+        name,
+        service,
+        source,
+        ..
+    } = subscription;
+    let declared = model.databases.iter().find(|it| it.name == database);
+    match declared {
+        Some(declared) if declared.service == *service => {}
+        Some(declared) => problems.error(
+            format!(
+                "subscription `{name}` of service `{service}` is idempotent in the database `{database}`, which belongs to \
+                 service `{}`; name a database of its own",
+                declared.service
+            ),
+            [source, &declared.source],
+        ),
+        None => {
+            let names = model.databases.iter().map(|it| it.name.as_str());
+            problems.error(
+                format!(
+                    "subscription `{name}` is idempotent in the database `{database}`, which nothing declares{}",
+                    did_you_mean(database, names)
                 ),
                 [source],
             );

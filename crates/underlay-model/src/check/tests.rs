@@ -311,6 +311,43 @@ fn databases_and_crons() {
 }
 
 #[test]
+fn what_subscriptions_ask_of_messages_and_databases() {
+    case(
+        &[
+            (
+                "databases",
+                &[
+                    json!({ "name": "orders", "service": "orders" }),
+                    json!({ "name": "users", "service": "users" }),
+                ],
+            ),
+            (
+                "topics",
+                &[json!({ "name": "events", "attributes": ["country"] })],
+            ),
+            (
+                "subscriptions",
+                &[
+                    json!({ "name": "right", "service": "orders", "idempotent_in": "orders",
+                            "filter": { "country": { "any_of": ["DE"] } } }),
+                    json!({ "name": "other", "service": "orders", "idempotent_in": "users" }),
+                    json!({ "name": "none", "service": "orders", "idempotent_in": "order" }),
+                    json!({ "name": "attribute", "filter": { "contry": { "prefix": "D" } } }),
+                ],
+            ),
+        ],
+        &[
+            "error: subscription `other` of service `orders` is idempotent in the database `users`, which belongs to \
+             service `users`; name a database of its own\n  --> src/subscriptions.rs:2:1\n  --> src/databases.rs:2:1",
+            "error: subscription `none` is idempotent in the database `order`, which nothing declares; \
+             did you mean `orders`?\n  --> src/subscriptions.rs:3:1",
+            "error: subscription `attribute` filters on `contry`, which is not an attribute of the message of topic \
+             `events`; did you mean `country`?\n  --> src/subscriptions.rs:4:1",
+        ],
+    );
+}
+
+#[test]
 fn keyspaces() {
     let fields = |pattern: &str, fields: &[&str]| json!({ "name": "k", "pattern": pattern, "key_fields": fields });
     case(

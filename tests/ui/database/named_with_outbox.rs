@@ -1,0 +1,8 @@
+//! An outbox where the database is declared elsewhere.
+
+use underlay::prelude::*;
+
+#[database(named = "orders", outbox)]
+static ORDERS: Database;
+
+fn main() {}
