@@ -31,8 +31,8 @@ use underlay_backends::{
     ErrorKind,
     capabilities::TopicCapabilities,
     conformance::{Case, Clock, TopicHarness, TopicUnderTest, is_required, topic_cases},
-    nats::{self, Broker, SubscriptionOptions, TopicOptions},
-    topic::{Message, Received, Subscription, Topic},
+    nats::{self, Broker},
+    topic::{Message, Received, Subscription, SubscriptionOptions, Topic, TopicOptions},
 };
 
 /// How long a server may take to say where it listens.
@@ -134,18 +134,16 @@ fn fresh_name() -> String {
     format!("topic_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn provision() -> TopicOptions {
-    TopicOptions {
-        provision: true,
-        ..TopicOptions::default()
-    }
-}
-
 fn subscribe(lease: Duration) -> SubscriptionOptions {
     SubscriptionOptions {
         lease,
-        provision: true,
+        ..SubscriptionOptions::default()
     }
+}
+
+/// A connection that creates what is missing.
+async fn connect(server: &Server) -> Broker {
+    Broker::connect(&server.address, true).await.unwrap()
 }
 
 struct Harness {
@@ -164,11 +162,10 @@ impl TopicHarness for Harness {
         Clock::Real
     }
 
-    // No topic is ordered here, so the cases that need it do not run; one that would like it gets what there is.
-    async fn fresh(&self, _ordered: bool, subscriptions: &[&str]) -> TopicUnderTest {
-        let broker = Broker::connect(&self.server.address).await.unwrap();
+    async fn fresh(&self, options: TopicOptions, subscriptions: &[&str]) -> TopicUnderTest {
+        let broker = connect(&self.server).await;
         let name = fresh_name();
-        let topic = broker.topic(&name, provision()).await.unwrap();
+        let topic = broker.topic(&name, supported(options)).await.unwrap();
         let mut under_test = Vec::new();
         for subscription in subscriptions {
             let subscription = broker.subscription(&name, subscription, subscribe(self.lease));
@@ -179,6 +176,15 @@ impl TopicHarness for Harness {
             subscriptions: under_test,
             guard: Box::new((broker, Arc::clone(&self.server))),
         }
+    }
+}
+
+/// What a case asks for, as far as it is declared to be possible: cases that do not need all of it run in any case.
+fn supported(options: TopicOptions) -> TopicOptions {
+    TopicOptions {
+        ordered: options.ordered && nats::TOPIC.ordering,
+        exactly_once: options.exactly_once && nats::TOPIC.exactly_once,
+        ..options
     }
 }
 
@@ -222,7 +228,7 @@ fn trials(server: Arc<Server>) -> Vec<Trial> {
         })*};
     }
     own! {
-        unsupported_topics missing_things wrong_streams_and_consumers existing_consumer every_text
+        impossible_names missing_things wrong_streams_and_consumers existing_consumer every_text
         foreign_messages cancelled_receives dead_letters_once foreign_receipts passwords
         survives_a_restart_of_the_client restarted_server closing large_batches
     }
@@ -264,9 +270,9 @@ struct Fresh {
 }
 
 async fn fresh(server: &Server) -> Fresh {
-    let broker = Broker::connect(&server.address).await.unwrap();
+    let broker = connect(&server).await;
     let name = fresh_name();
-    let topic = broker.topic(&name, provision()).await.unwrap();
+    let topic = broker.topic(&name, TopicOptions::default()).await.unwrap();
     let subscription = broker.subscription(&name, "one", subscribe(LONG)).await;
     Fresh {
         broker,
@@ -287,37 +293,34 @@ async fn take_one(subscription: &dyn Subscription) -> Received {
     subscription.receive(1, LONG).await.unwrap().remove(0)
 }
 
-async fn unsupported_topics(server: Arc<Server>) {
-    let broker = Broker::connect(&server.address).await.unwrap();
-    for (ordered, exactly_once) in [(true, false), (false, true)] {
-        let options = TopicOptions {
-            ordered,
-            exactly_once,
-            ..provision()
-        };
-        let error = broker.topic("other", options).await.err().unwrap();
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    }
+async fn impossible_names(server: Arc<Server>) {
+    let broker = connect(&server).await;
     for name in ["", "a.b", "a b", "a*", ">", "ü"] {
-        let error = broker.topic(name, provision()).await.err().unwrap();
+        let error = broker
+            .topic(name, TopicOptions::default())
+            .await
+            .err()
+            .unwrap();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
     }
 }
 
 async fn missing_things(server: Arc<Server>) {
-    let broker = Broker::connect(&server.address).await.unwrap();
+    let nothing_made = Broker::connect(&server.address, false).await.unwrap();
+    let broker = connect(&server).await;
     let name = fresh_name();
-    let error = broker.topic(&name, TopicOptions::default()).await;
-    let error = error.err().unwrap();
+    let topic = nothing_made.topic(&name, TopicOptions::default()).await;
+    let error = topic.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let hint = format!("`nats stream add {name} --subjects '{name}'");
     assert!(error.to_string().contains(&hint), "{error}");
     let error = broker.subscription(&name, "one", subscribe(LONG)).await;
     assert_eq!(error.err().unwrap().kind(), ErrorKind::NotFound);
-    let topic = broker.topic(&name, provision()).await.unwrap();
-    let options = SubscriptionOptions::default();
-    let error = broker.subscription(&name, "one", options).await;
-    let error = error.err().unwrap();
+    let topic = broker.topic(&name, TopicOptions::default()).await.unwrap();
+    let again = nothing_made.topic(&name, TopicOptions::default()).await;
+    again.unwrap();
+    let error = nothing_made.subscription(&name, "one", subscribe(LONG));
+    let error = error.await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let hint = format!("`nats consumer add {name} one --pull");
     assert!(error.to_string().contains(&hint), "{error}");
@@ -341,7 +344,7 @@ async fn jetstream(server: &Server) -> async_nats::jetstream::Context {
 async fn wrong_streams_and_consumers(server: Arc<Server>) {
     use async_nats::jetstream::{consumer, stream};
     let streams = jetstream(&server).await;
-    let broker = Broker::connect(&server.address).await.unwrap();
+    let broker = connect(&server).await;
     for (subject, retention) in [
         ("elsewhere", stream::RetentionPolicy::Limits),
         ("", stream::RetentionPolicy::WorkQueue),
@@ -355,7 +358,11 @@ async fn wrong_streams_and_consumers(server: Arc<Server>) {
             ..stream::Config::default()
         };
         streams.create_stream(config).await.unwrap();
-        let error = broker.topic(&name, provision()).await.err().unwrap();
+        let error = broker
+            .topic(&name, TopicOptions::default())
+            .await
+            .err()
+            .unwrap();
         assert_eq!(error.kind(), ErrorKind::PreconditionFailed, "{error}");
     }
     let Fresh { name, .. } = fresh(&server).await;
@@ -377,10 +384,10 @@ async fn wrong_streams_and_consumers(server: Arc<Server>) {
 /// A second program, which creates nothing, shares the messages.
 async fn existing_consumer(server: Arc<Server>) {
     let Fresh { name, topic, .. } = fresh(&server).await;
-    let broker = Broker::connect(&server.address).await.unwrap();
+    let broker = Broker::connect(&server.address, false).await.unwrap();
     let again = broker.topic(&name, TopicOptions::default()).await.unwrap();
-    let options = SubscriptionOptions::default();
-    let subscription = broker.subscription(&name, "one", options).await.unwrap();
+    let subscription = broker.subscription(&name, "one", subscribe(LONG)).await;
+    let subscription = subscription.unwrap();
     topic.publish(message("one")).await.unwrap();
     again.publish(message("two")).await.unwrap();
     assert_eq!(take_one(&*subscription).await.message, message("one"));
@@ -408,6 +415,7 @@ async fn every_text(server: Arc<Server>) {
             body: Bytes::from_static(b"body"),
             attributes: attributes.clone(),
             ordering_key: Some(key.to_owned()),
+            delay: None,
         };
         fresh.topic.publish(message.clone()).await.unwrap();
         let received = take_one(&*fresh.subscription).await;
@@ -506,7 +514,7 @@ async fn passwords(_: Arc<Server>) {
     let server =
         Server::start("authorization { user: service, password: \"right horse\" }").unwrap();
     let right = format!("nats://service:right%20horse@{}", server.address);
-    Broker::connect(&right).await.unwrap();
+    Broker::connect(&right, false).await.unwrap();
     let two = format!("{right},service:hunter2@{}", server.address);
     let wrong = format!("service:hunter2@{}", server.address);
     let nobody = "service:hunter2@127.0.0.1:1";
@@ -518,7 +526,7 @@ async fn passwords(_: Arc<Server>) {
         ("ws://service:hunter2@127.0.0.1", ErrorKind::InvalidArgument),
         ("a,,service:hunter2@b", ErrorKind::InvalidArgument),
     ] {
-        let error = Broker::connect(hosts).await.err().unwrap();
+        let error = Broker::connect(hosts, false).await.err().unwrap();
         assert_eq!(error.kind(), kind, "{error}");
         let mut text = format!("{error} {error:?}");
         let mut source = std::error::Error::source(&error);
@@ -529,7 +537,7 @@ async fn passwords(_: Arc<Server>) {
         assert!(!text.contains("hunter2"), "{text}");
     }
     // A server without TLS that is asked for it is an error, not a panic.
-    let error = Broker::connect(&format!("tls://{}", server.address)).await;
+    let error = Broker::connect(&format!("tls://{}", server.address), false).await;
     assert!(error.is_err());
 }
 
@@ -537,9 +545,11 @@ async fn survives_a_restart_of_the_client(server: Arc<Server>) {
     let fresh = fresh(&server).await;
     let id = fresh.topic.publish(message("one")).await.unwrap();
     fresh.broker.close().await.unwrap();
-    let broker = Broker::connect(&server.address).await.unwrap();
-    let options = SubscriptionOptions::default();
-    let subscription = broker.subscription(&fresh.name, "one", options).await;
+    let broker = connect(&server).await;
+    let topic = broker.topic(&fresh.name, TopicOptions::default()).await;
+    topic.unwrap();
+    let subscription = broker.subscription(&fresh.name, "one", subscribe(LONG));
+    let subscription = subscription.await;
     assert_eq!(take_one(&*subscription.unwrap()).await.id, id);
 }
 

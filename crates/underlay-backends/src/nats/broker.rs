@@ -2,22 +2,28 @@
 //!
 //! What is sent through it is in the other files, and what is needed on the server in `streams.rs`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_nats::{
     Client, ConnectOptions, ServerAddr,
     jetstream::{Context, context::ContextBuilder},
     rustls::crypto::{CryptoProvider, aws_lc_rs},
 };
+use async_trait::async_trait;
 use tokio::time::timeout;
 
 use crate::{
     Error, ErrorKind, Result,
+    capabilities::TopicCapabilities,
     nats::{
-        PROVIDER, dead_letters::DeadLetters, error::Classified, message, pull::Puller, streams,
-        subscription::NatsSubscription, tasks::Tasks, topic::NatsTopic,
+        PROVIDER, TOPIC, dead_letters::DeadLetters, error::Classified, message, pull::Puller,
+        streams, subscription::NatsSubscription, tasks::Tasks, topic::NatsTopic,
     },
-    topic::{Subscription, Topic},
+    topic::{self, Subscription, SubscriptionOptions, Topic, TopicOptions},
 };
 
 /// How long a connection may take.
@@ -26,51 +32,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(5);
 /// How many published messages may wait for their confirmation; each caller waits for its own, so this is no brake.
 const UNCONFIRMED: usize = 1 << 20;
-
-/// What holds for a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TopicOptions {
-    /// Messages of one ordering key are delivered one after the other; not possible here.
-    pub ordered: bool,
-    /// An acknowledged message is never delivered again; not possible here.
-    pub exactly_once: bool,
-    /// How long messages and dead letters are kept in streams that are created; `None` keeps them for ever.
-    pub retention: Option<Duration>,
-    /// Creates the topic's two streams where they are missing. Those that are there are never changed.
-    pub provision: bool,
-}
-
-impl Default for TopicOptions {
-    /// Neither ordered nor exactly once; seven days; what is missing is an error.
-    fn default() -> Self {
-        Self {
-            ordered: false,
-            exactly_once: false,
-            retention: Some(Duration::from_secs(7 * 24 * 3600)),
-            provision: false,
-        }
-    }
-}
-
-/// What holds for a subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SubscriptionOptions {
-    /// The `ack_wait` of a consumer that is created: the lease of a message whose receiver crashed before it could set
-    /// one. Receivers may ask for any lease; one of this length saves a round trip.
-    pub lease: Duration,
-    /// Creates the consumer where it is missing. One that is there is never changed.
-    pub provision: bool,
-}
-
-impl Default for SubscriptionOptions {
-    /// Half a minute; what is missing is an error.
-    fn default() -> Self {
-        Self {
-            lease: Duration::from_secs(30),
-            provision: false,
-        }
-    }
-}
 
 /// A connection to NATS JetStream. Clones share it; when it is lost it is made again, for as long as it takes.
 ///
@@ -88,11 +49,16 @@ pub struct Broker {
     client: Client,
     context: Context,
     tasks: Arc<Tasks>,
+    provision: bool,
+    /// The topics that were asked for, which say how their subscriptions are received.
+    topics: Arc<Mutex<HashMap<String, TopicOptions>>>,
 }
 
 impl Broker {
     /// Connects to one of the servers in a comma-separated list: `nats://host:4222`, `tls://user:password@host`,
     /// `token@host`, `host`. Credentials are percent-encoded, and the same for all servers.
+    ///
+    /// With `provision`, streams and consumers that are missing are created. Those that are there are never changed.
     ///
     /// Certificates are checked against the system's authorities. If the process has no default for rustls'
     /// cryptography yet, it becomes aws-lc-rs.
@@ -105,7 +71,7 @@ impl Broker {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn connect(hosts: &str) -> Result<Self> {
+    pub async fn connect(hosts: &str, provision: bool) -> Result<Self> {
         let mut servers: Vec<ServerAddr> = Vec::new();
         for (index, host) in hosts.split(',').map(str::trim).enumerate() {
             // Neither the text nor the cause is shown: there may be a password in it.
@@ -158,6 +124,8 @@ impl Broker {
             client,
             context,
             tasks: Arc::new(Tasks::new()),
+            provision,
+            topics: Arc::default(),
         })
     }
 
@@ -170,18 +138,15 @@ impl Broker {
     /// cannot be the topic's.
     pub async fn topic(&self, name: &str, options: TopicOptions) -> Result<Arc<dyn Topic>> {
         streams::check_name(name, name)?;
-        if options.ordered || options.exactly_once {
-            let text = if options.ordered {
-                "create a topic: NATS topics are not ordered here; remove the ordering or choose another provider"
-            } else {
-                "create a topic: NATS topics are not exactly once here; ask for at least once or choose another provider"
-            };
+        if options.ordered {
+            let text = "create a topic: NATS topics are not ordered here; remove the ordering or choose another provider";
             return Err(Error::new(ErrorKind::Unsupported, PROVIDER, name, text));
         }
         let dead = streams::dead_name(name);
         for (stream, subject) in [(name, name.to_owned()), (&*dead, format!("{dead}.>"))] {
-            streams::ensure_stream(&self.context, stream, subject, options).await?;
+            streams::ensure_stream(&self.context, stream, subject, options, self.provision).await?;
         }
+        self.topics().insert(name.to_owned(), options);
         Ok(Arc::new(NatsTopic {
             name: name.to_owned(),
             client: self.client.clone(),
@@ -205,6 +170,11 @@ impl Broker {
         let resource = format!("{topic}/{name}");
         streams::check_name(topic, &resource)?;
         streams::check_name(name, &resource)?;
+        let asked_for = self.topics().get(topic).copied();
+        let Some(topic_options) = asked_for else {
+            let text = "receive from a topic that was not asked for; ask for the topic before its subscriptions";
+            return Err(Error::new(ErrorKind::NotFound, PROVIDER, resource, text));
+        };
         let messages = streams::stream(&self.context, topic, &resource).await?;
         let dead = streams::dead_name(topic);
         let letters = streams::stream(&self.context, &dead, &resource).await?;
@@ -215,7 +185,7 @@ impl Broker {
             ack_wait: options.lease,
         };
         match consumer.check(&resource).await {
-            Err(error) if error.kind() == ErrorKind::NotFound && options.provision => {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.provision => {
                 consumer.create(&resource).await?;
             }
             checked => consumer.ack_wait = checked?,
@@ -232,12 +202,19 @@ impl Broker {
             context: self.context.clone(),
             messages,
             letters,
+            topic: topic.to_owned(),
+            subscription: name.to_owned(),
             subject: format!("{dead}.{name}"),
         };
         Ok(Arc::new(NatsSubscription {
             puller,
+            exactly_once: topic_options.exactly_once,
             dead_letters,
         }))
+    }
+
+    fn topics(&self) -> MutexGuard<'_, HashMap<String, TopicOptions>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the connection, for all clones: waiting receivers fail. Messages that were on their way to them come again,
@@ -260,6 +237,30 @@ impl Broker {
                 ))
             }
         }
+    }
+}
+
+#[async_trait]
+impl topic::Broker for Broker {
+    fn capabilities(&self) -> TopicCapabilities {
+        TOPIC
+    }
+
+    async fn topic(&self, name: &str, options: TopicOptions) -> Result<Arc<dyn Topic>> {
+        Self::topic(self, name, options).await
+    }
+
+    async fn subscription(
+        &self,
+        topic: &str,
+        name: &str,
+        options: SubscriptionOptions,
+    ) -> Result<Arc<dyn Subscription>> {
+        Self::subscription(self, topic, name, options).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        Self::close(self).await
     }
 }
 

@@ -1,6 +1,13 @@
 //! Given-up messages: a second stream per topic, with one subject per message under its subscription's.
+//!
+//! A letter's subject is `<topic>-dead.<subscription>.<id>.<place in the topic's stream>`. A message that is released has
+//! a new place, so it can be given up again while the old letter is there.
 
-use async_nats::jetstream::{Context, context::PublishErrorKind, stream::Stream};
+use std::borrow::Cow;
+
+use async_nats::jetstream::{
+    Context, context::PublishErrorKind, message::StreamMessage, stream::Stream,
+};
 
 use crate::{
     Error, ErrorKind, Result,
@@ -21,6 +28,9 @@ pub(super) struct DeadLetters {
     pub(super) messages: Stream,
     /// The topic's second stream.
     pub(super) letters: Stream,
+    /// The topic, which is its stream's subject.
+    pub(super) topic: String,
+    pub(super) subscription: String,
     /// What all subjects of the subscription's letters begin with.
     pub(super) subject: String,
 }
@@ -40,7 +50,8 @@ impl DeadLetters {
         let id = message::id(headers, delivery.sequence);
         let content = message::message(headers, message.payload.clone());
         let headers = message::dead_headers(&id, &content, delivery.attempt, reason);
-        let subject = format!("{}.{}", self.subject, delivery.name());
+        let token = message::id_token(&id);
+        let subject = format!("{}.{token}.{}", self.subject, delivery.name());
         let sent = self
             .context
             .publish_with_headers(subject, headers, message.payload)
@@ -60,19 +71,12 @@ impl DeadLetters {
 
     /// The oldest `limit`, which stay.
     pub(super) async fn oldest(&self, limit: usize) -> Result<Vec<DeadLetter>> {
-        let subject = format!("{}.*", self.subject);
+        let subject = format!("{}.>", self.subject);
         let mut letters = Vec::new();
         let mut next = 1;
         while letters.len() < limit {
-            let letter = self
-                .letters
-                .get_first_raw_message_by_subject(&subject, next)
-                .await;
-            let letter = match letter {
-                Err(error) if error.class() == ErrorKind::NotFound => break,
-                letter => letter.map_err(|error| {
-                    self.failed(error, "read dead letters: their stream could not be read")
-                })?,
+            let Some(letter) = self.first(&subject, next).await? else {
+                break;
             };
             next = letter.sequence + 1;
             let (attempts, reason) = message::death(&letter.headers);
@@ -87,7 +91,91 @@ impl DeadLetters {
         Ok(letters)
     }
 
-    fn failed(&self, error: impl Classified, text: &'static str) -> Error {
+    /// Publishes the message of a letter again, for this subscription only, and then removes the letter.
+    pub(super) async fn release(&self, id: &str) -> Result<bool> {
+        let Some(letter) = self.find(id).await? else {
+            return Ok(false);
+        };
+        // The same for every attempt at releasing this letter, so the message is stored once.
+        let once = format!(
+            "{}.{}.{}",
+            self.subject,
+            letter.sequence,
+            letter.time.unix_timestamp_nanos()
+        );
+        let content = message::message(Some(&letter.headers), letter.payload.clone());
+        let headers = message::released_headers(&once, id, &content, &self.subscription);
+        let sent = self
+            .context
+            .publish_with_headers(self.topic.clone(), headers, content.body)
+            .await;
+        let stored = match sent {
+            Ok(stored) => stored.await,
+            Err(error) => Err(error),
+        };
+        stored.map_err(|error| {
+            self.failed(
+                error,
+                "release a dead letter: the topic's stream did not take it",
+            )
+        })?;
+        // Another one may have removed it in between, and has published the same.
+        self.remove(&letter, "release a dead letter").await?;
+        Ok(true)
+    }
+
+    /// Removes a letter.
+    pub(super) async fn discard(&self, id: &str) -> Result<bool> {
+        match self.find(id).await? {
+            Some(letter) => self.remove(&letter, "discard a dead letter").await,
+            None => Ok(false),
+        }
+    }
+
+    /// The oldest letter of a message with this id.
+    async fn find(&self, id: &str) -> Result<Option<StreamMessage>> {
+        let subject = format!("{}.{}.*", self.subject, message::id_token(id));
+        let mut next = 1;
+        while let Some(letter) = self.first(&subject, next).await? {
+            if message::id(Some(&letter.headers), letter.sequence) == id {
+                return Ok(Some(letter));
+            }
+            next = letter.sequence + 1;
+        }
+        Ok(None)
+    }
+
+    async fn first(&self, subject: &str, from: u64) -> Result<Option<StreamMessage>> {
+        let letter = self
+            .letters
+            .get_first_raw_message_by_subject(subject, from)
+            .await;
+        match letter {
+            Ok(letter) => Ok(Some(letter)),
+            Err(error) if error.class() == ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                Err(self.failed(error, "read dead letters: their stream could not be read"))
+            }
+        }
+    }
+
+    /// False when it was removed before.
+    async fn remove(&self, letter: &StreamMessage, attempted: &str) -> Result<bool> {
+        let error = match self.letters.delete_message(letter.sequence).await {
+            Ok(removed) => return Ok(removed),
+            Err(error) => error,
+        };
+        // Servers say in different ways that there is none.
+        match self.letters.get_raw_message(letter.sequence).await {
+            Err(gone) if gone.class() == ErrorKind::NotFound => Ok(false),
+            _ => {
+                let text = format!("{attempted}: the letter could not be removed");
+                Err(self.failed(error, text))
+            }
+        }
+    }
+
+    fn failed(&self, error: impl Classified, text: impl Into<Cow<'static, str>>) -> Error {
         Error::new(error.class(), PROVIDER, &self.resource, text).with_source(error)
     }
 }

@@ -9,7 +9,7 @@ use async_nats::{
         context::{
             ConsumerInfoErrorKind, CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind,
         },
-        stream::{ConsumerErrorKind, RawMessageErrorKind},
+        stream::{ConsumerErrorKind, DeleteMessageErrorKind, RawMessageErrorKind},
     },
 };
 
@@ -52,6 +52,7 @@ macro_rules! classified {
             fn class(&self) -> ErrorKind {
                 match self.kind() {
                     $($kind => $class,)*
+                    #[allow(unreachable_patterns, reason = "some list all of their kinds")]
                     _ => ErrorKind::Other,
                 }
             }
@@ -100,6 +101,12 @@ classified! {
     jetstream::stream::ConsumerError {
         ConsumerErrorKind::TimedOut | ConsumerErrorKind::Request => ErrorKind::Unavailable,
         ConsumerErrorKind::JetStream(error) => of_server(&error),
+    }
+    jetstream::stream::DeleteMessageError {
+        DeleteMessageErrorKind::TimedOut | DeleteMessageErrorKind::Request => {
+            ErrorKind::Unavailable
+        },
+        DeleteMessageErrorKind::JetStream(error) => of_server(&error),
     }
     jetstream::stream::RawMessageError {
         RawMessageErrorKind::NoMessageFound => ErrorKind::NotFound,

@@ -17,6 +17,9 @@ const ID: &str = "Nats-Msg-Id";
 const ATTRIBUTE: &str = "Underlay-Attribute-";
 const ORDERING_KEY: &str = "Underlay-Ordering-Key";
 const ATTEMPTS: &str = "Underlay-Dead-Attempts";
+/// The one subscription that a released message is for, and the id that the message had before.
+const RELEASED_TO: &str = "Underlay-Released-To";
+const RELEASED_ID: &str = "Underlay-Released-Id";
 const REASON: &str = "Underlay-Dead-Reason";
 /// JetStream stores a message only if its subject has this many before it.
 const EXPECTED_ON_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence";
@@ -79,12 +82,48 @@ pub(super) fn message(headers: Option<&HeaderMap>, body: Bytes) -> Message {
         body,
         attributes,
         ordering_key,
+        delay: None,
     }
 }
 
 /// The message's id; another client's message without one has its place in the stream.
 pub(super) fn id(headers: Option<&HeaderMap>, sequence: u64) -> String {
-    text(headers, ID).map_or_else(|| sequence.to_string(), str::to_owned)
+    let released = text(headers, RELEASED_ID).map(unescape);
+    released
+        .or_else(|| text(headers, ID).map(str::to_owned))
+        .filter(|id| !id.is_empty())
+        .unwrap_or_else(|| sequence.to_string())
+}
+
+/// The headers of a message that is sent again for one subscription; `once` is its id for the server.
+pub(super) fn released_headers(
+    once: &str,
+    id: &str,
+    message: &Message,
+    subscription: &str,
+) -> HeaderMap {
+    let mut headers = headers(once, message);
+    headers.insert(RELEASED_ID, escape(id));
+    headers.insert(RELEASED_TO, subscription);
+    headers
+}
+
+/// Whether a message is for this subscription: a released one is for the one that gave it up.
+pub(super) fn is_for(headers: Option<&HeaderMap>, subscription: &str) -> bool {
+    text(headers, RELEASED_TO).is_none_or(|released| released == subscription)
+}
+
+/// An id as a part of a subject; long ones are cut.
+pub(super) fn id_token(id: &str) -> String {
+    let mut token = String::from("i");
+    for byte in id.bytes().take(100) {
+        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+            token.push(char::from(byte));
+        } else {
+            token += &format!("={byte:02x}");
+        }
+    }
+    token
 }
 
 /// The headers of a dead letter. It is stored once, however often it is sent.
@@ -256,7 +295,7 @@ mod tests {
         let sized = |body: usize, attribute: usize| Message {
             body: vec![0; body].into(),
             attributes: [("a".to_owned(), "x".repeat(attribute))].into(),
-            ordering_key: None,
+            ..Message::default()
         };
         assert_eq!(too_large(&sized(max - RESERVED - 100, 10), max), None);
         assert!(too_large(&sized(max - RESERVED, 10), max).is_some());

@@ -16,7 +16,7 @@ mod topic;
 
 use crate::capabilities::{Backend, Capabilities, TopicCapabilities};
 
-pub use broker::{Broker, SubscriptionOptions, TopicOptions};
+pub use broker::Broker;
 
 /// The provider's name.
 pub const PROVIDER: &str = "nats";
@@ -26,7 +26,8 @@ pub const PROVIDER: &str = "nats";
 /// The server's `max_payload` of 1 MiB counts headers, in which attributes are, and a dead letter has a few more.
 pub const TOPIC: TopicCapabilities = TopicCapabilities {
     ordering: false,
-    exactly_once: false,
+    exactly_once: true,
+    delay: false,
     persistent: true,
     dead_letters: true,
     max_message_bytes: Some((1 << 20) - message::RESERVED as u64),

@@ -12,7 +12,8 @@ use async_nats::jetstream::{
 
 use crate::{
     Error, ErrorKind, Result,
-    nats::{PROVIDER, broker::TopicOptions, error::Classified},
+    nats::{PROVIDER, error::Classified},
+    topic::TopicOptions,
 };
 
 /// The window in which a message that is sent again is stored once.
@@ -52,9 +53,10 @@ pub(super) async fn ensure_stream(
     name: &str,
     subject: String,
     options: TopicOptions,
+    provision: bool,
 ) -> Result<()> {
     let found = match stream(context, name, name).await {
-        Err(error) if error.kind() == ErrorKind::NotFound && options.provision => {
+        Err(error) if error.kind() == ErrorKind::NotFound && provision => {
             let max_age = options.retention.unwrap_or_default();
             let config = stream::Config {
                 name: name.to_owned(),

@@ -2,12 +2,11 @@
 //!
 //! How messages come from the server is in `pull.rs`, where given-up ones go in `dead_letters.rs`.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use async_nats::{Message, client::Request};
+use async_nats::{Message, Subject, client::Request};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::try_join_all;
 
 use crate::{
     Error, ErrorKind, Result,
@@ -23,6 +22,8 @@ use crate::{
 
 pub(super) struct NatsSubscription {
     pub(super) puller: Arc<Puller>,
+    /// Acknowledging waits until the server has confirmed it.
+    pub(super) exactly_once: bool,
     pub(super) dead_letters: DeadLetters,
 }
 
@@ -39,22 +40,29 @@ impl Drop for Held<'_> {
 }
 
 impl NatsSubscription {
-    fn error(&self, kind: ErrorKind, text: &'static str) -> Error {
+    fn error(&self, kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Error {
         Error::new(kind, PROVIDER, &self.puller.resource, text)
     }
 
-    /// Waits for messages, sets their leases and reads them.
+    /// Sets the messages' leases and reads them; those that were released for another subscription are none.
     async fn leased(&self, messages: Vec<Message>, lease: Duration) -> Result<Vec<Received>> {
+        let name = &self.puller.consumer.name;
+        let (messages, others): (Vec<_>, Vec<_>) = messages
+            .into_iter()
+            .partition(|it| message::is_for(it.headers.as_ref(), name));
+        for reply in others.into_iter().filter_map(|it| it.reply) {
+            self.say(reply, "+ACK".into(), "skip a message").await?;
+        }
         let mut held = Held {
             puller: &self.puller,
             messages,
         };
         if lease != self.puller.consumer.ack_wait {
-            let replies = held.messages.iter().filter_map(|it| it.reply.as_deref());
-            try_join_all(
-                replies.map(|reply| self.tell(reply, again_after(lease), "lease a message")),
-            )
-            .await?;
+            // Not confirmed, as the consumer's own lease is not, either.
+            for reply in held.messages.iter().filter_map(|it| it.reply.clone()) {
+                self.say(reply, again_after(lease), "lease a message")
+                    .await?;
+            }
         }
         let received = held.messages.iter().map(|message| {
             let receipt = message.reply.as_deref().unwrap_or_default();
@@ -82,6 +90,15 @@ impl NatsSubscription {
                 let text = "the receipt is not one of this subscription's";
                 self.error(ErrorKind::InvalidArgument, text)
             })
+    }
+
+    /// Tells the server what becomes of a delivery. It hears this before anything that is sent later.
+    async fn say(&self, reply: Subject, what: Bytes, attempted: &str) -> Result<()> {
+        let sent = self.puller.client.publish(reply, what).await;
+        sent.map_err(|error| {
+            let text = format!("{attempted}: the connection is closed");
+            self.error(error.class(), text).with_source(error)
+        })
     }
 
     /// Tells the server what becomes of a delivery, and waits until it knows.
@@ -129,7 +146,11 @@ impl Subscription for NatsSubscription {
 
     async fn ack(&self, receipt: &Receipt) -> Result<()> {
         self.delivery(&receipt.0)?;
-        self.tell(&receipt.0, Bytes::from_static(b"+ACK"), "acknowledge")
+        let ack = Bytes::from_static(b"+ACK");
+        if self.exactly_once {
+            return self.tell(&receipt.0, ack, "acknowledge").await;
+        }
+        self.say(receipt.0.as_str().into(), ack, "acknowledge")
             .await
     }
 
@@ -159,5 +180,13 @@ impl Subscription for NatsSubscription {
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
         self.dead_letters.oldest(limit).await
+    }
+
+    async fn release(&self, id: &str) -> Result<bool> {
+        self.dead_letters.release(id).await
+    }
+
+    async fn discard(&self, id: &str) -> Result<bool> {
+        self.dead_letters.discard(id).await
     }
 }

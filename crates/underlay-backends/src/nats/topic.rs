@@ -106,6 +106,15 @@ impl Topic for NatsTopic {
             );
             return Err(Error::new(ErrorKind::TooLarge, PROVIDER, &self.name, text));
         }
+        if messages.iter().any(|message| message.delay.is_some()) {
+            let text = "publish a message with a delay: NATS delivers at once";
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                PROVIDER,
+                &self.name,
+                text,
+            ));
+        }
         if self.tasks.is_closed() {
             let text = "publish a message: the broker is closed";
             return Err(Error::new(
