@@ -13,7 +13,6 @@ use underlay_model::filter::{Condition, Filter};
 use crate::errors::Errors;
 use crate::fragment::plain;
 use crate::options::Options;
-use crate::type_text::type_text;
 
 const EXPECTED: &str = "a filter has one condition for each attribute, joined by `&&`: `attr == value`, `attr != value`, \
                         `attr.starts_with(\"text\")`, `(attr == a || attr == b)`, or `attr` and `!attr` for a `bool`; \
@@ -34,8 +33,7 @@ pub(crate) fn parse(options: &Options, errors: &mut Errors) -> Parsed {
         return parsed;
     };
     let Ok(expr) = syn::parse2::<Expr>(value.clone()) else {
-        let found = type_text(&value);
-        errors.push(value, format!("{EXPECTED}; found `{found}`"));
+        errors.push(value, EXPECTED);
         return parsed;
     };
     let mut conditions = Vec::new();
@@ -43,7 +41,7 @@ pub(crate) fn parse(options: &Options, errors: &mut Errors) -> Parsed {
     for expr in conditions {
         match condition(expr) {
             Some((ident, condition)) => parsed.add(ident, condition, errors),
-            None => errors.push(expr, format!("{EXPECTED}; found `{}`", type_text(expr))),
+            None => errors.push(expr, EXPECTED),
         }
     }
     parsed

@@ -20,7 +20,7 @@ async fn handle(_: CartEvent) -> underlay::Result<()> {
 #[reference(CART_EVENTS)]
 static EVENTS: TopicRef<CartEvent>;
 
-async fn f(event: &CartEvent) -> underlay::Result<String> {
+async fn f(event: &CartEvent) -> underlay::Result<underlay::MessageId> {
     EVENTS.publish(event).await?;
     CART_EVENTS.publish(event).await
 }
