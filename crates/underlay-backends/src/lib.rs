@@ -21,6 +21,8 @@ mod object_url;
 pub mod conformance;
 #[cfg(feature = "disk")]
 pub mod disk;
+#[cfg(feature = "gcp-pubsub")]
+pub mod gcp;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "nats")]
