@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use underlay_backends::{
     ErrorKind,
-    memory::{Broker, FileOptions, Removed, SubscriptionOptions, TopicOptions},
+    memory::{Broker, Depth, FileOptions, Removed, SubscriptionOptions, TopicOptions},
     topic::{Message, Received, Subscription, Topic},
 };
 
@@ -153,6 +153,66 @@ async fn a_restart_keeps_delays_and_released_letters() {
     }
     let early = tokio::time::timeout(Duration::ZERO, two.receive(10, LEASE)).await;
     assert!(early.is_err(), "{early:?}");
+}
+
+/// Handles what comes until `count` messages are acknowledged, and returns their bodies in that order.
+async fn handle(subscription: &dyn Subscription, count: usize) -> Vec<String> {
+    let mut handled = Vec::with_capacity(count);
+    while handled.len() < count {
+        let received = subscription.receive(1000, LEASE).await.unwrap();
+        handled.extend(bodies(&received).into_iter().map(str::to_owned));
+        let acks = received
+            .iter()
+            .map(|received| subscription.ack(&received.receipt));
+        futures_util::future::try_join_all(acks).await.unwrap();
+    }
+    handled
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_messages_than_are_kept_in_memory_wait_and_come_in_order() {
+    const COUNT: usize = 50_000;
+    const KEYS: usize = 400;
+    let file = file();
+    let declared = [("t", "one"), ("t", "two")];
+    let (broker, _) = open(&file.path, &declared).await;
+    let (t, one) = (topic(&broker, true), subscribe(&broker, "one"));
+    subscribe(&broker, "two");
+    let publishing = tokio::spawn(async move {
+        for first in (0..COUNT).step_by(500) {
+            let batch = (first..first + 500)
+                .map(|number| message(Some(&format!("{}", number % KEYS)), &format!("{number}")));
+            t.publish_batch(batch.collect()).await.unwrap();
+        }
+    });
+    let per_key = |handled: &[String]| {
+        let mut last = [None; KEYS];
+        for body in handled {
+            let number: usize = body.parse().unwrap();
+            assert!(
+                last[number % KEYS] < Some(number),
+                "{number} came late or twice"
+            );
+            last[number % KEYS] = Some(number);
+        }
+    };
+    // While they are published.
+    let handled = handle(&*one, COUNT).await;
+    publishing.await.unwrap();
+    per_key(&handled);
+    assert_eq!(broker.depth("t", "one").unwrap(), Depth::default());
+    // When all have been: some before a restart, some after it.
+    assert_eq!(broker.depth("t", "two").unwrap().waiting, COUNT as u64);
+    let two = subscribe(&broker, "two");
+    let mut handled = handle(&*two, COUNT / 2).await;
+    broker.close().await.unwrap();
+    drop((broker, one, two));
+    let (broker, _) = open(&file.path, &declared).await;
+    topic(&broker, true);
+    let two = subscribe(&broker, "two");
+    handled.extend(handle(&*two, COUNT - handled.len()).await);
+    per_key(&handled);
+    assert_eq!(broker.depth("t", "two").unwrap(), Depth::default());
 }
 
 #[tokio::test]

@@ -32,6 +32,12 @@ use crate::{
 /// should not be refused there.
 pub(crate) const MAX_MESSAGE_BYTES: u64 = 10_000_000;
 
+/// How many bytes a broker without a file keeps at most: then publishing fails, because nothing would be left but to
+/// forget messages.
+const MAX_MEMORY_BYTES: usize = 256 << 20;
+/// What a message costs besides its bytes.
+const OVERHEAD_BYTES: usize = 512;
+
 /// How a broker with a file uses memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileOptions {
@@ -75,6 +81,8 @@ pub(super) struct Inner {
     pub(super) journal: Option<Journal>,
     restored: Mutex<Restored>,
     pub(super) next_seq: AtomicU64,
+    /// Without a file: how many bytes more the messages may take.
+    pub(super) budget: Arc<AtomicUsize>,
     pub(super) next_delivery: AtomicU64,
     closed: AtomicBool,
 }
@@ -111,13 +119,8 @@ impl Incoming {
         }
     }
 
-    /// What waits in the queues, unsettled by `subscriptions` of them.
-    pub(super) fn into_stored(
-        self,
-        seq: u64,
-        subscriptions: usize,
-        budget: Option<&Arc<AtomicUsize>>,
-    ) -> Stored {
+    /// What waits in the queues. The message itself is kept in memory only if that is within the budget.
+    pub(super) fn into_stored(self, seq: u64, budget: &Arc<AtomicUsize>) -> Stored {
         let Self {
             id,
             published_at,
@@ -125,15 +128,7 @@ impl Incoming {
             mut message,
         } = self;
         let not_before = message.delay.take().map(|delay| after(accepted, delay));
-        let ordering_key = message.ordering_key.as_deref().map(Arc::from);
-        let hot = match budget {
-            None => Some(Hot::unlimited(message)),
-            Some(budget) => {
-                let size = size_of_message(&message);
-                Hot::within(message, size, budget)
-            }
-        };
-        let unsettled = AtomicUsize::new(subscriptions);
+        let size = size_of_message(&message) + OVERHEAD_BYTES;
         Stored {
             seq,
             id,
@@ -141,9 +136,8 @@ impl Incoming {
             accepted,
             age_when_accepted: Duration::ZERO,
             not_before,
-            ordering_key,
-            hot,
-            unsettled,
+            ordering_key: message.ordering_key.as_deref().map(Arc::from),
+            hot: Hot::within(message, size, budget),
         }
     }
 }
@@ -157,8 +151,19 @@ pub(super) fn size_of_message(message: &Message) -> usize {
     message.body.len() + attributes + message.ordering_key.as_ref().map_or(0, String::len)
 }
 
+/// That a broker without a file can keep no more.
+pub(super) fn full(attempted: &str, resource: &str) -> Error {
+    let text = format!(
+        "{attempted}: {} MiB of messages wait in memory already; let the subscriptions handle some, or give the broker a \
+         file",
+        MAX_MEMORY_BYTES >> 20
+    );
+    Error::new(ErrorKind::Full, PROVIDER, resource, text)
+}
+
 impl Broker {
-    /// A broker that forgets everything when it is dropped.
+    /// A broker that forgets everything when it is dropped. It keeps 256 MiB of messages at most: publishing more is
+    /// `Full`.
     pub fn in_memory() -> Self {
         Self::new(None, Restored::default())
     }
@@ -206,6 +211,7 @@ impl Broker {
                 journal,
                 restored: Mutex::new(restored),
                 next_seq: AtomicU64::new(1),
+                budget: Arc::new(AtomicUsize::new(MAX_MEMORY_BYTES)),
                 next_delivery: AtomicU64::new(1),
                 closed: AtomicBool::new(false),
             }),
@@ -278,9 +284,9 @@ impl Broker {
                         text,
                     ));
                 }
-                let (number, backlog) = backlog.unwrap_or_default();
-                let queue = Arc::new(Queue::new(number, name.to_owned(), state.options.ordered));
-                queue.push(backlog);
+                let (number, in_file, last) = backlog.unwrap_or_default();
+                let ordered = state.options.ordered;
+                let queue = Arc::new(Queue::new(number, name.to_owned(), ordered, in_file, last));
                 queues.push(Arc::clone(&queue));
                 queue
             }
@@ -289,6 +295,7 @@ impl Broker {
         Ok(Arc::new(MemorySubscription {
             resource: resource(),
             inner: Arc::clone(&self.inner),
+            topic: Arc::clone(&state),
             exactly_once: state.options.exactly_once,
             retention: options.retention,
             queue,
@@ -416,15 +423,20 @@ impl Topic for MemoryTopic {
             None => {
                 // The lock on the queues is held while the places are given out, so that every queue has one order.
                 let queues = self.state.queues();
-                let stored: Vec<Arc<Stored>> = incoming
-                    .into_iter()
-                    .map(|incoming| {
-                        let seq = self.inner.next_seq.fetch_add(1, Ordering::Relaxed);
-                        Arc::new(incoming.into_stored(seq, queues.len(), None))
-                    })
-                    .collect();
+                if queues.is_empty() {
+                    return Ok(ids);
+                }
+                let mut stored = Vec::with_capacity(incoming.len());
+                for incoming in incoming {
+                    let seq = self.inner.next_seq.fetch_add(1, Ordering::Relaxed);
+                    let it = incoming.into_stored(seq, &self.inner.budget);
+                    if it.hot.is_none() {
+                        return Err(full("publish a message", &self.state.name));
+                    }
+                    stored.push(Arc::new(it));
+                }
                 for queue in queues.iter() {
-                    queue.push(stored.iter().map(|stored| (Arc::clone(stored), 0)));
+                    queue.push(stored.iter().cloned());
                 }
             }
         }

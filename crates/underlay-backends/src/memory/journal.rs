@@ -6,7 +6,7 @@ mod tables;
 mod writer;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -29,7 +29,7 @@ use crate::{
         PROVIDER,
         broker::{Incoming, Removed, TopicState, size_of_message},
         journal::{
-            tables::{DbResult, Opened},
+            tables::{DbResult, Opened, Waiting},
             writer::{Change, Letter, Shared, Ticket, Writer},
         },
         queue::{Queue, Stored, after},
@@ -44,28 +44,30 @@ const PLACE_BYTES: usize = 1 << 10;
 /// How many places there are: 64 MiB wait for the writer at most.
 const PLACES: usize = 1 << 16;
 
-/// A subscription's number and what waits for it, with the deliveries so far.
-type Backlog = (u32, Vec<(Arc<Stored>, u32)>);
-
-/// What the file held when it was opened.
+/// What the file held when it was opened: each subscription's number, and how many messages wait for it.
 #[derive(Default)]
 pub(super) struct Restored {
-    backlogs: HashMap<(String, String), Backlog>,
+    waiting: BTreeMap<(String, String), Waiting>,
+    /// The last place in the order that is taken.
+    last: u64,
 }
 
 impl Restored {
-    pub(super) fn take(&mut self, topic: &str, subscription: &str) -> Option<Backlog> {
-        self.backlogs
-            .remove(&(topic.to_owned(), subscription.to_owned()))
+    /// A subscription's number, how many messages wait for it, and the last place that is taken.
+    pub(super) fn take(&mut self, topic: &str, subscription: &str) -> Option<(u32, u64, u64)> {
+        let (number, count) = self
+            .waiting
+            .remove(&(topic.to_owned(), subscription.to_owned()))?;
+        Some((number, count, self.last))
     }
 }
 
 /// The end of a message for one subscription.
 pub(super) struct Settlement {
+    /// Its topic: the message goes when none of its subscriptions needs it any more.
+    pub(super) topic: Arc<TopicState>,
     pub(super) subscription: u32,
     pub(super) seq: u64,
-    /// No other subscription needs the message.
-    pub(super) last: bool,
     pub(super) dead: Option<Death>,
 }
 
@@ -113,55 +115,17 @@ impl Journal {
         // redb asserts some of what it reads; a damaged file must not end the process.
         let (db, opened) = opened
             .unwrap_or_else(|error| Err(damaged(&text, "the store gave up reading it", error)))?;
-        let (heads, backlogs, removed) = match opened {
+        let (next_seq, waiting, removed) = match opened {
             Opened::Found {
-                heads,
-                backlogs,
+                next_seq,
+                waiting,
                 removed,
-            } => (heads, backlogs, removed),
+            } => (next_seq, waiting, removed),
             Opened::OtherFormat(format) => {
                 let reason = "another version of Underlay wrote it";
                 return Err(damaged(&text, reason, format!("format {format}")));
             }
         };
-
-        let mut unsettled: HashMap<u64, usize> = HashMap::new();
-        for (seq, _) in backlogs.values().flat_map(|(_, rows)| rows) {
-            *unsettled.entry(*seq).or_default() += 1;
-        }
-        let (now, system_now) = (Instant::now(), SystemTime::now());
-        let next_seq = heads.last().map_or(1, |head| head.seq + 1);
-        let stored: HashMap<u64, Arc<Stored>> = heads
-            .into_iter()
-            .map(|head| {
-                let stored = Stored {
-                    seq: head.seq,
-                    id: head.id,
-                    published_at: head.published_at,
-                    accepted: now,
-                    age_when_accepted: system_now
-                        .duration_since(head.published_at)
-                        .unwrap_or_default(),
-                    not_before: head
-                        .not_before
-                        .map(|due| after(now, due.duration_since(system_now).unwrap_or_default())),
-                    ordering_key: head.ordering_key.map(Arc::from),
-                    hot: None,
-                    unsettled: AtomicUsize::new(
-                        unsettled.get(&head.seq).copied().unwrap_or_default(),
-                    ),
-                };
-                (head.seq, Arc::new(stored))
-            })
-            .collect();
-        let with_messages = |rows: Vec<(u64, u32)>| {
-            let find = |(seq, attempts)| Some((Arc::clone(stored.get(&seq)?), attempts));
-            rows.into_iter().filter_map(find).collect()
-        };
-        let backlogs = backlogs
-            .into_iter()
-            .map(|(names, (number, rows))| (names, (number, with_messages(rows))))
-            .collect();
 
         let db: Shared = Arc::new(RwLock::new(Some(db)));
         let (line, receiver) = mpsc::channel();
@@ -192,7 +156,11 @@ impl Journal {
             places,
             thread: Mutex::new(Some(thread)),
         };
-        Ok((journal, Restored { backlogs }, removed))
+        let restored = Restored {
+            waiting,
+            last: next_seq - 1,
+        };
+        Ok((journal, restored, removed))
     }
 
     fn closed(&self) -> Error {
@@ -301,6 +269,38 @@ impl Journal {
                 attempts,
             },
         )
+    }
+
+    /// The first `limit` messages from a place on that wait for a subscription, with the deliveries that each has had.
+    pub(super) async fn backlog(
+        &self,
+        subscription: u32,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(Arc<Stored>, u32)>> {
+        let rows = self
+            .look(move |db| tables::backlog(db, subscription, from, limit))
+            .await?;
+        let (now, system_now) = (Instant::now(), SystemTime::now());
+        let stored = rows.into_iter().map(|(head, attempts)| {
+            let age = system_now.duration_since(head.published_at);
+            let due = head.not_before.map(|due| {
+                let left = due.duration_since(system_now).unwrap_or_default();
+                after(now, left)
+            });
+            let stored = Stored {
+                seq: head.seq,
+                id: head.id,
+                published_at: head.published_at,
+                accepted: now,
+                age_when_accepted: age.unwrap_or_default(),
+                not_before: due,
+                ordering_key: head.ordering_key.map(Arc::from),
+                hot: None,
+            };
+            (Arc::new(stored), attempts)
+        });
+        Ok(stored.collect())
     }
 
     pub(super) async fn read(&self, seqs: Vec<u64>) -> Result<HashMap<u64, Message>> {

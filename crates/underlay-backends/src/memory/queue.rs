@@ -31,36 +31,22 @@ pub(super) struct Stored {
     pub(super) ordering_key: Option<Arc<str>>,
     /// `None` when the message is only in the file.
     pub(super) hot: Option<Hot>,
-    /// How many subscriptions have not settled it.
-    pub(super) unsettled: AtomicUsize,
 }
 
 impl Stored {
     fn age(&self, now: Instant) -> Duration {
         self.age_when_accepted + now.saturating_duration_since(self.accepted)
     }
-
-    /// Notes that one more subscription has settled it and says whether it was the last.
-    pub(super) fn settled(&self) -> bool {
-        self.unsettled.fetch_sub(1, Ordering::AcqRel) == 1
-    }
 }
 
 /// A message kept in memory, and its share of what may be kept.
 pub(super) struct Hot {
     pub(super) message: Message,
-    share: Option<(Arc<AtomicUsize>, usize)>,
+    budget: Arc<AtomicUsize>,
+    size: usize,
 }
 
 impl Hot {
-    /// Keeps a message without limit.
-    pub(super) fn unlimited(message: Message) -> Self {
-        Self {
-            message,
-            share: None,
-        }
-    }
-
     /// Keeps a message if its `size` fits into what is left of `budget`.
     pub(super) fn within(message: Message, size: usize, budget: &Arc<AtomicUsize>) -> Option<Self> {
         budget
@@ -70,16 +56,15 @@ impl Hot {
             .is_ok()
             .then(|| Self {
                 message,
-                share: Some((Arc::clone(budget), size)),
+                budget: Arc::clone(budget),
+                size,
             })
     }
 }
 
 impl Drop for Hot {
     fn drop(&mut self) {
-        if let Some((budget, size)) = &self.share {
-            budget.fetch_add(*size, Ordering::AcqRel);
-        }
+        self.budget.fetch_add(self.size, Ordering::AcqRel);
     }
 }
 
@@ -137,7 +122,25 @@ struct Waiting {
     /// Ordered topics only: the unsettled messages of each key; all but the first are blocked.
     keys: HashMap<Arc<str>, VecDeque<u64>>,
     dead: VecDeque<DeadLetter>,
+    /// Where there is a file: the place of the first message that is only there. Those before it are here or settled.
+    tail: Option<u64>,
+    /// How many messages are only in the file.
+    in_file: u64,
+    /// Where there is a file: the last place that is known of.
+    last: u64,
     closed: bool,
+}
+
+/// How many messages of a queue with a file are in memory at most; the others are read when there is room. On an ordered
+/// topic, so many may wait behind blocked keys before other keys wait, too.
+const WINDOW: usize = 16_384;
+
+/// Where the next messages are to be read from.
+pub(super) struct Wanted {
+    pub(super) from: u64,
+    pub(super) limit: usize,
+    /// The last place that was known of before.
+    last: u64,
 }
 
 /// The queue of one subscription.
@@ -147,17 +150,26 @@ pub(super) struct Queue {
     pub(super) name: String,
     pub(super) ordered: bool,
     pub(super) notify: Notify,
+    /// Held by who reads from the file.
+    pub(super) reading: tokio::sync::Mutex<()>,
     waiting: Mutex<Waiting>,
 }
 
 impl Queue {
-    pub(super) fn new(number: u32, name: String, ordered: bool) -> Self {
+    /// A queue of which so many messages are in the file, up to the place `last`.
+    pub(super) fn new(number: u32, name: String, ordered: bool, in_file: u64, last: u64) -> Self {
         Self {
             number,
             name,
             ordered,
             notify: Notify::new(),
-            waiting: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            waiting: Mutex::new(Waiting {
+                tail: (in_file > 0).then_some(0),
+                in_file,
+                last,
+                ..Waiting::default()
+            }),
         }
     }
 
@@ -166,30 +178,59 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds messages in the order of acceptance, each with the deliveries it has had, and wakes the receivers.
-    pub(super) fn push(&self, messages: impl IntoIterator<Item = (Arc<Stored>, u32)>) {
+    /// Adds new messages in the order of acceptance and wakes the receivers. What there is no room for stays in the file.
+    pub(super) fn push(&self, messages: impl IntoIterator<Item = Arc<Stored>>) {
         let mut waiting = self.lock();
-        for (stored, attempts) in messages {
-            let seq = stored.seq;
-            let mut is_blocked = false;
-            if let Some(key) = stored.ordering_key.as_ref().filter(|_| self.ordered) {
-                let line = waiting.keys.entry(Arc::clone(key)).or_default();
-                is_blocked = !line.is_empty();
-                line.push_back(seq);
+        for stored in messages {
+            let has_file = self.number != 0;
+            if has_file {
+                if stored.seq <= waiting.last {
+                    // Read from the file already.
+                    continue;
+                }
+                waiting.last = stored.seq;
+                if waiting.tail.is_some() || waiting.entries.len() >= WINDOW {
+                    waiting.tail.get_or_insert(stored.seq);
+                    waiting.in_file += 1;
+                    continue;
+                }
             }
-            waiting.entries.insert(
-                seq,
-                Entry {
-                    stored,
-                    attempts,
-                    delivery: 0,
-                    state: State::Blocked,
-                },
-            );
-            if !is_blocked {
-                waiting.unblock(seq);
-            }
+            waiting.insert(stored, 0, self.ordered);
         }
+        drop(waiting);
+        self.notify.notify_waiters();
+    }
+
+    /// What is to be read from the file, if there is room for it.
+    pub(super) fn wanted(&self) -> Option<Wanted> {
+        let waiting = self.lock();
+        let from = waiting.tail.filter(|_| waiting.has_room())?;
+        Some(Wanted {
+            from,
+            limit: WINDOW / 2,
+            last: waiting.last,
+        })
+    }
+
+    /// Adds what was read from the file, each with the deliveries that it has had.
+    pub(super) fn load(&self, wanted: &Wanted, messages: Vec<(Arc<Stored>, u32)>) {
+        let mut waiting = self.lock();
+        let is_all = messages.len() < wanted.limit;
+        let mut next = wanted.from;
+        for (stored, attempts) in messages {
+            next = stored.seq + 1;
+            if stored.seq > waiting.last {
+                waiting.last = stored.seq;
+            } else {
+                waiting.in_file = waiting.in_file.saturating_sub(1);
+            }
+            waiting.insert(stored, attempts, self.ordered);
+        }
+        // Nothing came meanwhile that could have been missed.
+        if is_all && waiting.last == wanted.last {
+            waiting.in_file = 0;
+        }
+        waiting.tail = (waiting.in_file > 0).then_some(next);
         drop(waiting);
         self.notify.notify_waiters();
     }
@@ -262,8 +303,9 @@ impl Queue {
         let mut waiting = self.lock();
         waiting.delivered(seq, delivery)?;
         let entry = waiting.remove(seq)?;
+        let wants_more = waiting.tail.is_some() && waiting.has_room();
         drop(waiting);
-        if self.ordered {
+        if self.ordered || wants_more {
             self.notify.notify_waiters();
         }
         Some((entry.stored, entry.attempts))
@@ -324,7 +366,7 @@ impl Queue {
         let is_leased = |entry: &&Entry| matches!(entry.state, State::Leased(until) if until > now);
         let leased = waiting.entries.values().filter(is_leased).count() as u64;
         Depth {
-            waiting: waiting.entries.len() as u64 - leased,
+            waiting: waiting.in_file + waiting.entries.len() as u64 - leased,
             leased,
         }
     }
@@ -337,6 +379,30 @@ impl Queue {
 }
 
 impl Waiting {
+    fn has_room(&self) -> bool {
+        self.entries.len() <= WINDOW / 2
+    }
+
+    fn insert(&mut self, stored: Arc<Stored>, attempts: u32, ordered: bool) {
+        let seq = stored.seq;
+        let mut is_blocked = false;
+        if let Some(key) = stored.ordering_key.as_ref().filter(|_| ordered) {
+            let line = self.keys.entry(Arc::clone(key)).or_default();
+            is_blocked = !line.is_empty();
+            line.push_back(seq);
+        }
+        let entry = Entry {
+            stored,
+            attempts,
+            delivery: 0,
+            state: State::Blocked,
+        };
+        self.entries.insert(seq, entry);
+        if !is_blocked {
+            self.unblock(seq);
+        }
+    }
+
     /// The entry, if `delivery` is its last one.
     fn delivered(&mut self, seq: u64, delivery: u64) -> Option<&mut Entry> {
         self.entries

@@ -15,7 +15,7 @@ use crate::{
     Error, ErrorKind, Result, id,
     memory::{
         PROVIDER,
-        broker::{Incoming, Inner},
+        broker::{Incoming, Inner, TopicState, full},
         journal::{Death, LetterEnd, Settlement, keep_since},
         queue::{Queue, Stored, Taken, after},
     },
@@ -26,6 +26,7 @@ pub(super) struct MemorySubscription {
     /// `topic/subscription`, for errors.
     pub(super) resource: String,
     pub(super) inner: Arc<Inner>,
+    pub(super) topic: Arc<TopicState>,
     pub(super) exactly_once: bool,
     /// How long messages and dead letters are kept; `None` keeps them for ever.
     pub(super) retention: Option<Duration>,
@@ -42,6 +43,23 @@ impl MemorySubscription {
                 let text = "the receipt is not one of this broker's";
                 Error::new(ErrorKind::InvalidArgument, PROVIDER, &self.resource, text)
             })
+    }
+
+    /// Reads messages from the file while there is room for them.
+    async fn read_more(&self) -> Result<()> {
+        let Some(journal) = &self.inner.journal else {
+            return Ok(());
+        };
+        if self.queue.wanted().is_none() {
+            return Ok(());
+        }
+        let _reading = self.queue.reading.lock().await;
+        let Some(wanted) = self.queue.wanted() else {
+            return Ok(());
+        };
+        let messages = journal.backlog(self.queue.number, wanted.from, wanted.limit);
+        self.queue.load(&wanted, messages.await?);
+        Ok(())
     }
 
     /// The deliveries with their messages. Dropped before its end, it gives them back.
@@ -99,9 +117,9 @@ impl MemorySubscription {
         for stored in expired {
             let place = journal.reserve(0).await?;
             let settlement = Settlement {
+                topic: Arc::clone(&self.topic),
                 subscription: self.queue.number,
                 seq: stored.seq,
-                last: stored.settled(),
                 dead: None,
             };
             drop(journal.settle(place, settlement, false)?);
@@ -121,10 +139,14 @@ impl MemorySubscription {
             return Ok(false);
         };
         if end == LetterEnd::Release {
-            let incoming = Incoming::now(id, letter.message);
+            let incoming = Incoming::now(id, letter.message.clone());
             let seq = self.inner.next_seq.fetch_add(1, Ordering::Relaxed);
-            self.queue
-                .push([(Arc::new(incoming.into_stored(seq, 1, None)), 0)]);
+            let stored = incoming.into_stored(seq, &self.inner.budget);
+            if stored.hot.is_none() {
+                self.queue.bury(letter, None);
+                return Err(full("release a dead letter", &self.resource));
+            }
+            self.queue.push([Arc::new(stored)]);
         }
         Ok(true)
     }
@@ -155,7 +177,7 @@ impl MemorySubscription {
         };
         // The place in the writer's line comes first: a caller that gives up while waiting has changed nothing.
         let place = journal.reserve(reason.map_or(0, str::len)).await?;
-        let Some((stored, attempts)) = self.queue.settle(seq, delivery) else {
+        let Some((_, attempts)) = self.queue.settle(seq, delivery) else {
             return Ok(());
         };
         let death = |reason: &str| Death {
@@ -165,9 +187,9 @@ impl MemorySubscription {
             keep_since,
         };
         let settlement = Settlement {
+            topic: Arc::clone(&self.topic),
             subscription: self.queue.number,
             seq,
-            last: stored.settled(),
             dead: reason.map(death),
         };
         let urgent = self.exactly_once || reason.is_some();
@@ -209,6 +231,7 @@ impl Subscription for MemorySubscription {
             ));
         }
         loop {
+            self.read_more().await?;
             // Registered before looking, so that a message that comes in between is not slept through.
             let notified = self.queue.notify.notified();
             tokio::pin!(notified);
@@ -233,6 +256,9 @@ impl Subscription for MemorySubscription {
             let taken = taken.keep();
             if !taken.is_empty() {
                 return self.deliver(taken).await;
+            }
+            if self.queue.wanted().is_some() {
+                continue;
             }
             match take.next_due {
                 Some(due) => drop(timeout_at(due, notified).await),

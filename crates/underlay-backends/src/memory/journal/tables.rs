@@ -8,9 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use redb::{
-    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
-};
+use redb::{Database, ReadableDatabase as _, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::{
     id,
@@ -64,17 +62,18 @@ pub(super) struct Head {
     pub(super) ordering_key: Option<String>,
 }
 
-/// A subscription's number, and the places of what waits for it with the deliveries so far.
-pub(super) type Rows = (u32, Vec<(u64, u32)>);
+/// A subscription's number, and how many messages wait for it.
+pub(super) type Waiting = (u32, u64);
 
 /// What was found in the file.
 pub(super) enum Opened {
     /// The file is of another version of this crate.
     OtherFormat(u64),
     Found {
-        heads: Vec<Head>,
+        /// The first place in the order that is free.
+        next_seq: u64,
         /// By topic and subscription, the declared ones only.
-        backlogs: BTreeMap<(String, String), Rows>,
+        waiting: BTreeMap<(String, String), Waiting>,
         removed: Vec<Removed>,
     },
 }
@@ -83,12 +82,12 @@ fn time(millis: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(millis)
 }
 
-/// Makes the tables, removes what is not declared any more and reads the rest.
+/// Makes the tables, removes what is not declared any more and counts the rest.
 pub(super) fn open(db: &Database, declared: &[(String, String)]) -> DbResult<Opened> {
     let transaction = db.begin_write()?;
     let mut removed = Vec::new();
-    let mut backlogs = BTreeMap::new();
-    let mut heads = Vec::new();
+    let mut waiting = BTreeMap::new();
+    let next_seq;
     {
         let mut about = transaction.open_table(ABOUT)?;
         let format = about.get("format")?.map(|format| format.value());
@@ -135,50 +134,83 @@ pub(super) fn open(db: &Database, declared: &[(String, String)]) -> DbResult<Ope
                 next - 1
             });
             subscriptions.insert((names.0.as_str(), names.1.as_str()), number)?;
-            let mut rows = Vec::new();
-            for row in backlog.range((number, 0)..=(number, u64::MAX))? {
-                let (key, attempts) = row?;
-                rows.push((key.value().1, attempts.value()));
-            }
-            backlogs.insert(names.clone(), (number, rows));
+            let rows = backlog.range((number, 0)..=(number, u64::MAX))?;
+            waiting.insert(names.clone(), (number, rows.count() as u64));
         }
-        let needed: std::collections::HashSet<u64> = backlogs
-            .values()
-            .flat_map(|(_, rows)| rows.iter().map(|(seq, _)| *seq))
-            .collect();
-        let mut table = transaction.open_table(HEADS)?;
+        let mut heads = transaction.open_table(HEADS)?;
         let mut bodies = transaction.open_table(BODIES)?;
         let mut due = transaction.open_table(DUE)?;
-        let mut unneeded = Vec::new();
-        for row in table.iter()? {
-            let (seq, head) = row?;
-            let (seq, (id, published_at, ordering_key)) = (seq.value(), head.value());
-            if needed.contains(&seq) {
-                let ordering_key = ordering_key.map(str::to_owned);
-                let not_before = due.get(seq)?.map(|millis| time(millis.value()));
-                heads.push(Head {
-                    seq,
-                    id,
-                    published_at: time(published_at),
-                    not_before,
-                    ordering_key,
-                });
-            } else {
-                unneeded.push(seq);
+        next_seq = heads.last()?.map_or(1, |(seq, _)| seq.value() + 1);
+        if removed.iter().any(|it| it.messages > 0) {
+            let mut unneeded = Vec::new();
+            for row in heads.iter()? {
+                let seq = row?.0.value();
+                let numbers = waiting.values().map(|(number, _)| *number);
+                if !is_needed(&backlog, numbers, seq)? {
+                    unneeded.push(seq);
+                }
             }
-        }
-        for seq in unneeded {
-            table.remove(seq)?;
-            bodies.remove(seq)?;
-            due.remove(seq)?;
+            for seq in unneeded {
+                heads.remove(seq)?;
+                bodies.remove(seq)?;
+                due.remove(seq)?;
+            }
         }
     }
     transaction.commit()?;
     Ok(Opened::Found {
-        heads,
-        backlogs,
+        next_seq,
+        waiting,
         removed,
     })
+}
+
+/// Whether one of these subscriptions has not settled a message.
+fn is_needed(
+    backlog: &impl ReadableTable<(u32, u64), u32>,
+    subscriptions: impl IntoIterator<Item = u32>,
+    seq: u64,
+) -> DbResult<bool> {
+    for subscription in subscriptions {
+        if backlog.get((subscription, seq))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The first `limit` messages from a place on that wait for a subscription, with the deliveries that each has had.
+pub(super) fn backlog(
+    db: &Database,
+    subscription: u32,
+    from: u64,
+    limit: usize,
+) -> DbResult<Vec<(Head, u32)>> {
+    let transaction = db.begin_read()?;
+    let heads = transaction.open_table(HEADS)?;
+    let due = transaction.open_table(DUE)?;
+    let table = transaction.open_table(BACKLOG)?;
+    let mut rows = Vec::new();
+    for row in table
+        .range((subscription, from)..=(subscription, u64::MAX))?
+        .take(limit)
+    {
+        let (key, attempts) = row?;
+        let seq = key.value().1;
+        let Some(head) = heads.get(seq)? else {
+            continue;
+        };
+        let (id, published_at, ordering_key) = head.value();
+        let head = Head {
+            seq,
+            id,
+            published_at: time(published_at),
+            not_before: due.get(seq)?.map(|millis| time(millis.value())),
+            ordering_key: ordering_key.map(str::to_owned),
+        };
+        rows.push((head, attempts.value()));
+    }
+    Ok(rows)
 }
 
 /// Writes a message and its place in the backlog of each subscription.
@@ -241,14 +273,14 @@ pub(super) fn note_attempts(
 /// Ends a message for one subscription, and altogether when that was the last.
 pub(super) fn settle(transaction: &WriteTransaction, settlement: &Settlement) -> DbResult<()> {
     let Settlement {
+        topic,
         subscription,
         seq,
-        last,
         dead,
     } = settlement;
-    transaction
-        .open_table(BACKLOG)?
-        .remove((*subscription, *seq))?;
+    let mut backlog = transaction.open_table(BACKLOG)?;
+    backlog.remove((*subscription, *seq))?;
+    let subscriptions: Vec<u32> = topic.queues().iter().map(|queue| queue.number).collect();
     let mut heads = transaction.open_table(HEADS)?;
     let mut bodies = transaction.open_table(BODIES)?;
     if let Some(death) = dead {
@@ -283,7 +315,7 @@ pub(super) fn settle(transaction: &WriteTransaction, settlement: &Settlement) ->
             }
         }
     }
-    if *last {
+    if !is_needed(&backlog, subscriptions, *seq)? {
         heads.remove(seq)?;
         bodies.remove(seq)?;
         transaction.open_table(DUE)?.remove(seq)?;

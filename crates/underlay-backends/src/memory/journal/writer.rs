@@ -186,18 +186,21 @@ impl Writer {
                     changes.push(Step::Settle(settlement));
                 }
                 Change::Letter { letter, done } => {
-                    let seq = self.next_seq;
-                    self.next_seq += 1;
                     changes.push(Step::Letter(endings.len()));
                     endings.push(Ending {
                         letter,
-                        seq,
+                        seq: 0,
                         found: false,
                         done,
                     });
                 }
                 Change::Close { done } => close.push(done),
             }
+        }
+        // After those that are published, because the queues get them in this order.
+        for ending in &mut endings {
+            ending.seq = self.next_seq;
+            self.next_seq += 1;
         }
         match self.commit(&changes, &published, &mut endings, urgent) {
             Ok(()) => {
@@ -209,12 +212,10 @@ impl Writer {
                 {
                     let stored: Vec<_> = messages
                         .into_iter()
-                        .map(|(seq, incoming)| {
-                            Arc::new(incoming.into_stored(seq, queues.len(), Some(&self.budget)))
-                        })
+                        .map(|(seq, incoming)| Arc::new(incoming.into_stored(seq, &self.budget)))
                         .collect();
                     for queue in &queues {
-                        queue.push(stored.iter().map(|stored| (Arc::clone(stored), 0)));
+                        queue.push(stored.iter().cloned());
                     }
                     let _ = done.send(Ok(()));
                 }
@@ -229,8 +230,8 @@ impl Writer {
                 } in endings
                 {
                     if found && letter.end == LetterEnd::Release {
-                        let stored = letter.incoming.into_stored(seq, 1, Some(&self.budget));
-                        letter.queue.push([(Arc::new(stored), 0)]);
+                        let stored = letter.incoming.into_stored(seq, &self.budget);
+                        letter.queue.push([Arc::new(stored)]);
                     }
                     let _ = done.send(Ok(found));
                 }
