@@ -171,7 +171,7 @@ async fn handle(subscription: &dyn Subscription, count: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_messages_than_are_kept_in_memory_wait_and_come_in_order() {
-    const COUNT: usize = 50_000;
+    const COUNT: usize = 20_000;
     const KEYS: usize = 400;
     let file = file();
     let declared = [("t", "one"), ("t", "two")];
