@@ -12,6 +12,8 @@ pub mod topic;
 
 #[cfg(any(feature = "memory", feature = "disk", feature = "nats"))]
 mod id;
+#[cfg(any(feature = "nats", feature = "gcp-pubsub"))]
+mod key_order;
 #[cfg(any(feature = "memory", feature = "disk"))]
 mod object_history;
 #[cfg(any(feature = "memory", feature = "disk"))]
