@@ -365,7 +365,8 @@ async fn wrong_streams_and_consumers(server: Arc<Server>) {
             .unwrap();
         assert_eq!(error.kind(), ErrorKind::PreconditionFailed, "{error}");
     }
-    let Fresh { name, .. } = fresh(&server).await;
+    let name = fresh_name();
+    broker.topic(&name, TopicOptions::default()).await.unwrap();
     let config = consumer::pull::Config {
         durable_name: Some("gives-up".to_owned()),
         ack_policy: consumer::AckPolicy::Explicit,

@@ -17,9 +17,10 @@ const ID: &str = "Nats-Msg-Id";
 const ATTRIBUTE: &str = "Underlay-Attribute-";
 const ORDERING_KEY: &str = "Underlay-Ordering-Key";
 const ATTEMPTS: &str = "Underlay-Dead-Attempts";
-/// The one subscription that a released message is for, and the id that the message had before.
+/// The id of a message that the server knows by another one, or by none.
+const ORIGINAL_ID: &str = "Underlay-Id";
+/// The one subscription that a released message is for.
 const RELEASED_TO: &str = "Underlay-Released-To";
-const RELEASED_ID: &str = "Underlay-Released-Id";
 const REASON: &str = "Underlay-Dead-Reason";
 /// JetStream stores a message only if its subject has this many before it.
 const EXPECTED_ON_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence";
@@ -88,8 +89,8 @@ pub(super) fn message(headers: Option<&HeaderMap>, body: Bytes) -> Message {
 
 /// The message's id; another client's message without one has its place in the stream.
 pub(super) fn id(headers: Option<&HeaderMap>, sequence: u64) -> String {
-    let released = text(headers, RELEASED_ID).map(unescape);
-    released
+    let original = text(headers, ORIGINAL_ID).map(unescape);
+    original
         .or_else(|| text(headers, ID).map(str::to_owned))
         .filter(|id| !id.is_empty())
         .unwrap_or_else(|| sequence.to_string())
@@ -103,7 +104,7 @@ pub(super) fn released_headers(
     subscription: &str,
 ) -> HeaderMap {
     let mut headers = headers(once, message);
-    headers.insert(RELEASED_ID, escape(id));
+    headers.insert(ORIGINAL_ID, escape(id));
     headers.insert(RELEASED_TO, subscription);
     headers
 }
@@ -128,7 +129,9 @@ pub(super) fn id_token(id: &str) -> String {
 
 /// The headers of a dead letter. It is stored once, however often it is sent.
 pub(super) fn dead_headers(id: &str, message: &Message, attempts: u32, reason: &str) -> HeaderMap {
-    let mut headers = headers(id, message);
+    let mut headers = own_headers(message);
+    // Not the server's own: a message may die, be released and die again within its window for duplicates.
+    headers.insert(ORIGINAL_ID, escape(id));
     headers.insert(ATTEMPTS, attempts.to_string());
     let mut kept = String::new();
     for character in reason.chars() {
