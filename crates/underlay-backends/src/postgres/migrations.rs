@@ -18,7 +18,8 @@ use sqlx::migrate::{Migrate as _, MigrationType};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use tokio::time::Instant;
 
-use self::failure::{after, failed, general, text_of};
+pub(super) use self::failure::text_of;
+use self::failure::{after, failed, general};
 pub use self::files::{Migration, folder, read_dir};
 
 /// The table that sqlx keeps.
@@ -361,7 +362,7 @@ async fn agreed(
 ///
 /// The lock is the one that sqlx takes, but it is asked for again and again instead of waited for: a session that waits
 /// in the server holds a snapshot, and `CREATE INDEX CONCURRENTLY` of the process that has the lock would wait for that.
-async fn locked<T>(
+pub(super) async fn locked<T>(
     connection: &mut PgConnection,
     deadline: Instant,
     act: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Vec<String>>,

@@ -1,9 +1,14 @@
 //! PostgreSQL: how to connect to what an infra config names, and why that does not work.
 //!
 //! There is no trait here as there is for the other primitives: a database is used through `sqlx` itself. This file
-//! knows addresses, roles and TLS; what is done to the schema is [`migrations`]' business.
+//! knows addresses, roles and TLS; what is done to the schema is [`migrations`]' business, and Underlay's own tables are
+//! [`tables`]'.
 
+pub mod handled;
+pub mod lease;
 pub mod migrations;
+pub mod outbox;
+pub mod tables;
 
 use std::io::ErrorKind as Io;
 use std::time::Duration;

@@ -91,7 +91,7 @@ pub(super) fn general(error: &MigrateError) -> String {
     }
 }
 
-pub(super) fn text_of(error: &sqlx::Error) -> String {
+pub(in crate::postgres) fn text_of(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),
         error => chain(error),
