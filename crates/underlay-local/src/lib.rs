@@ -19,6 +19,7 @@
 //! | `<namespace>/postgres.lock`, `postgres-test.lock` | held by the process that is just starting a native server |
 //! | `<namespace>/use.lock` | held, shared, by every application that uses the namespace |
 //! | `<namespace>/topics-<application>.redb`, `objects/` | messages and objects |
+//! | `<namespace>/topics-<application>.redb.address` | where the application is reached that has the messages open; locked by it |
 //!
 //! Elsewhere:
 //!
@@ -29,6 +30,7 @@
 //! | `$UNDERLAY_CACHE`, else the user's cache folder, in `underlay/postgres/<release>-<target>/` | downloaded server binaries |
 //! | `/var/tmp/underlay-0-<checkout>/` | clusters, when root may not run the server and the checkout is closed to others |
 
+mod announcement;
 #[cfg(feature = "progress")]
 mod bars;
 mod checkout;
@@ -45,6 +47,7 @@ mod report;
 mod secrets;
 mod settings;
 
+pub use announcement::Announcement;
 #[cfg(feature = "progress")]
 pub use bars::Bars;
 pub use checkout::Checkout;

@@ -351,7 +351,7 @@ fn config_without_servers(
     }
     if !topics.is_empty() {
         let path = match kind {
-            Kind::Run => Some(topics_file(&folder, model)),
+            Kind::Run => Some(topics_file(&folder, &model.application.name)),
             Kind::Test => None,
         };
         config.pubsub.push(PubSub::Memory { path, topics });
@@ -382,8 +382,8 @@ fn config_without_servers(
 }
 
 /// Where an application keeps its messages. Each has a file of its own, because only one process can have it open.
-fn topics_file(folder: &std::path::Path, model: &Model) -> String {
-    let name = format!("topics-{}.redb", model.application.name);
+pub(crate) fn topics_file(folder: &std::path::Path, application: &str) -> String {
+    let name = format!("topics-{application}.redb");
     folder.join(name).display().to_string()
 }
 
@@ -416,6 +416,8 @@ mod tests {
             topic: "cart-events".to_owned(),
             handler: "shop::mail".to_owned(),
             delivery: DeliveryOptions::default(),
+            filter: Default::default(),
+            idempotent_in: None,
             service: service.clone(),
             doc: doc.clone(),
             source: source.clone(),
