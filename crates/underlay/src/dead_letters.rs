@@ -1,5 +1,7 @@
 //! Messages that were given up: looked at, released and removed, by code, by the local server and by a job.
 
+mod request;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,6 +14,8 @@ use crate::handle::Slot;
 use crate::topic::{Message, MessageId, Topic};
 use crate::{Error, ErrorKind, Result};
 
+pub(crate) use self::request::{FORM, Of, Request, Which};
+
 /// The receiving sides of all subscriptions, by topic and name.
 pub(crate) type Sources = BTreeMap<(String, String), Arc<dyn Source>>;
 
@@ -23,6 +27,11 @@ static SOURCES: Slot<Sources> = Slot::new();
 /// Makes the subscriptions' dead letters reachable.
 pub(crate) fn bind(sources: Sources) {
     SOURCES.bind(sources);
+}
+
+/// The subscriptions of the application that is started here, if one is.
+pub(crate) fn bound() -> Option<&'static Sources> {
+    SOURCES.get()
 }
 
 /// A message that was given up.
@@ -61,6 +70,13 @@ impl From<backend::DeadLetter> for DeadLetter {
 /// The dead letters of one subscription; see [`Topic::dead_letters`].
 pub struct DeadLetters {
     source: Arc<dyn Source>,
+}
+
+/// How a letter ends.
+#[derive(Clone, Copy)]
+enum End {
+    Release,
+    Discard,
 }
 
 impl<T: Message> Topic<T> {
@@ -153,7 +169,7 @@ impl DeadLetters {
     ///
     /// As [`release`](Self::release), for one of them; those before it were released.
     pub async fn release_all(&self) -> Result<usize> {
-        self.end_all(async |id| self.release(id).await).await
+        self.end_all(End::Release).await
     }
 
     /// Removes a letter for good; false if there is none with this id.
@@ -171,21 +187,26 @@ impl DeadLetters {
     ///
     /// As [`discard`](Self::discard), for one of them; those before it were removed.
     pub async fn discard_all(&self) -> Result<usize> {
-        self.end_all(async |id| self.discard(id).await).await
+        self.end_all(End::Discard).await
     }
 
     /// Ends letters until none is left that was not ended before: one that is released may be given up again meanwhile,
     /// and then comes last.
-    async fn end_all(&self, end: impl AsyncFn(&MessageId) -> Result<bool>) -> Result<usize> {
+    async fn end_all(&self, end: End) -> Result<usize> {
         let mut seen = HashSet::new();
         let mut count = 0;
         loop {
             let page = self.list(PAGE).await?;
             let before = seen.len();
             for letter in page {
-                if seen.insert(letter.id.clone()) && end(&letter.id).await? {
-                    count += 1;
+                if !seen.insert(letter.id.clone()) {
+                    continue;
                 }
+                let ended = match end {
+                    End::Release => self.release(&letter.id).await?,
+                    End::Discard => self.discard(&letter.id).await?,
+                };
+                count += usize::from(ended);
             }
             if seen.len() == before {
                 return Ok(count);

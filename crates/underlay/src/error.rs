@@ -96,6 +96,17 @@ impl Error {
         )
     }
 
+    /// The status that fits its kind.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self.kind {
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::PreconditionFailed => StatusCode::CONFLICT,
+            ErrorKind::InvalidArgument => StatusCode::BAD_REQUEST,
+            ErrorKind::Unavailable | ErrorKind::NotStarted => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
     /// The message with all its causes, for logs.
     pub(crate) fn chain(&self) -> String {
         chain(self)
@@ -183,13 +194,7 @@ impl From<&'static str> for Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let status = match self.kind {
-            ErrorKind::NotFound => StatusCode::NOT_FOUND,
-            ErrorKind::PreconditionFailed => StatusCode::CONFLICT,
-            ErrorKind::InvalidArgument => StatusCode::BAD_REQUEST,
-            ErrorKind::Unavailable | ErrorKind::NotStarted => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
+        let status = self.status();
         if status.is_server_error() {
             tracing::error!(target: "underlay", error = self.chain(), "a request failed");
         }

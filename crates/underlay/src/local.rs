@@ -21,9 +21,20 @@ impl Guard {
     }
 }
 
+#[cfg(not(feature = "local"))]
+impl Guard {
+    pub(crate) fn announce(&mut self, _config: &InfraConfig, _address: std::net::SocketAddr) {
+        match *self {}
+    }
+
+    pub(crate) fn withdraw(&mut self) {
+        match *self {}
+    }
+}
+
 /// Refuses: this binary cannot provision.
 #[cfg(not(feature = "local"))]
-pub(crate) async fn provision(_model: &Model) -> Result<(InfraConfig, Guard)> {
+pub(crate) async fn provision(_model: &Model, _whole: &Model) -> Result<(InfraConfig, Guard)> {
     Err(crate::config::configuration(vec![
         "UNDERLAY_INFRA is not set, and this binary was built without the feature `local` of underlay: set it to the \
          path of the infra config, or to its text"
@@ -34,10 +45,12 @@ pub(crate) async fn provision(_model: &Model) -> Result<(InfraConfig, Guard)> {
 #[cfg(feature = "local")]
 mod provisioned {
     use std::collections::BTreeMap;
+    use std::net::SocketAddr;
     use std::path::{Path, PathBuf};
     use std::sync::{Mutex, PoisonError};
 
-    use underlay_local::{Checkout, Event, Options, Provisioned, Reporter};
+    use underlay_local::{Announcement, Checkout, Event, Options, Provisioned, Reporter};
+    use underlay_model::infra::PubSub;
 
     use super::{InfraConfig, Model, Result};
     use crate::config::configuration;
@@ -45,8 +58,34 @@ mod provisioned {
     /// What the provisioner holds for as long as the application runs.
     pub(crate) struct Guard {
         _provisioned: Provisioned,
+        /// Where others reach this application, which has its messages open.
+        announced: Vec<Announcement>,
         #[cfg(feature = "postgres")]
         root: PathBuf,
+    }
+
+    impl Guard {
+        /// Tells others on this machine where the application is reached that has the files of messages open.
+        pub(crate) fn announce(&mut self, config: &InfraConfig, address: SocketAddr) {
+            let files = config.pubsub.iter().filter_map(|it| match it {
+                PubSub::Memory { path, .. } => path.as_ref(),
+                _ => None,
+            });
+            for file in files {
+                match Announcement::new(Path::new(file), address) {
+                    Ok(announcement) => self.announced.extend(announcement),
+                    Err(error) => tracing::warn!(
+                        target: "underlay",
+                        "`cargo underlay topic` will not find this application while it runs: {error}",
+                    ),
+                }
+            }
+        }
+
+        /// Lets nobody come any more.
+        pub(crate) fn withdraw(&mut self) {
+            self.announced.clear();
+        }
     }
 
     #[cfg(feature = "postgres")]
@@ -57,8 +96,8 @@ mod provisioned {
         }
     }
 
-    /// Starts what the model needs on this machine, and says where it is.
-    pub(crate) async fn provision(model: &Model) -> Result<(InfraConfig, Guard)> {
+    /// Starts what the model needs on this machine, and says where it is. `whole` is all that the binary declares.
+    pub(crate) async fn provision(model: &Model, whole: &Model) -> Result<(InfraConfig, Guard)> {
         let checkout = checkout()?;
         #[cfg(feature = "progress")]
         let reporter = underlay_local::Bars::new(Log);
@@ -79,7 +118,7 @@ mod provisioned {
             );
         }
         // Reading source files must not delay the start.
-        let (seen, root) = (model.clone(), checkout.root.clone());
+        let (seen, root) = (whole.clone(), checkout.root.clone());
         tokio::task::spawn_blocking(move || {
             super::linked::warn(&seen, &root);
             if let Err(error) = write_model(&seen) {
@@ -90,6 +129,7 @@ mod provisioned {
             std::mem::take(&mut provisioned.config),
             Guard {
                 _provisioned: provisioned,
+                announced: Vec::new(),
                 #[cfg(feature = "postgres")]
                 root: checkout.root,
             },

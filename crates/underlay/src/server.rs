@@ -31,6 +31,9 @@ use crate::cron::CronHandler;
 use crate::inventory::{Entry, Item};
 use crate::{Error, Result};
 
+mod dead_letters;
+mod origin;
+
 /// The path under which public objects are served.
 pub(crate) const PUBLIC_OBJECTS: &str = "/__underlay/public";
 /// How long a dependency may take to say that it is there.
@@ -111,7 +114,9 @@ pub(crate) fn router(
                 "/__underlay/model",
                 get(async |Extension(model): Extension<Arc<Model>>| Json(Model::clone(&model))),
             )
-            .layer(Extension(Arc::new(model.clone())));
+            .layer(Extension(Arc::new(model.clone())))
+            .merge(dead_letters::routes())
+            .layer(middleware::from_fn(origin::ours_only));
         router = router.merge(
             by_hand
                 .merge(private)

@@ -11,7 +11,7 @@ use axum::Router;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_backends::topic::Broker;
-use underlay_model::infra::Migrations;
+use underlay_model::infra::{Migrations, PubSub};
 use underlay_model::{Declaration, InfraConfig, Model};
 
 use crate::bind::{self, Backends};
@@ -49,8 +49,8 @@ pub struct Running {
     pools: Vec<sqlx::PgPool>,
     shutdown: Duration,
     readiness: Arc<AtomicBool>,
-    /// Keeps local servers alive.
-    _local: Option<crate::local::Guard>,
+    /// Keeps local servers alive, and tells others of this application.
+    local: Option<Guard>,
 }
 
 /// The time that each part of a start took.
@@ -111,7 +111,7 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         None => (None, None),
         Some((router, address)) => (Some(router), Some(listen::listen(address, local).await?)),
     };
-    let (config, guard) = located(configured, &model).await?;
+    let (config, guard) = located(configured, &model, &model).await?;
     phases.add("provision", &mut since);
 
     let mode = config.migrations;
@@ -126,7 +126,7 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         entries,
         model,
         config,
-        guard,
+        mut guard,
     } = declared;
     let (stop, stopped) = watch::channel(false);
     let mut tasks: Vec<JoinHandle<()>> = bound
@@ -169,6 +169,9 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
     phases.add("serve", &mut since);
 
     if let Some(address) = address {
+        if let Some(guard) = &mut guard {
+            guard.announce(&config, address);
+        }
         tracing::info!(target: "underlay", "listening on http://{address}");
     }
     let total = begin.elapsed().as_secs_f64() * 1000.0;
@@ -187,7 +190,7 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         pools: bound.pools.values().flat_map(Pools::all).collect(),
         shutdown,
         readiness,
-        _local: guard,
+        local: guard,
     })
 }
 
@@ -204,10 +207,11 @@ fn base_url(config: &InfraConfig, listener: Option<&Listener>) -> String {
 async fn located(
     configured: Option<InfraConfig>,
     model: &Model,
+    whole: &Model,
 ) -> Result<(InfraConfig, Option<Guard>)> {
     match configured {
         None => {
-            let (config, guard) = crate::local::provision(model).await?;
+            let (config, guard) = crate::local::provision(model, whole).await?;
             Ok((config, Some(guard)))
         }
         Some(config) => {
@@ -251,29 +255,52 @@ pub(crate) struct Connected {
 /// # Errors
 ///
 /// Everything that keeps it from being done.
-pub(crate) async fn connect_without_server(task: Task) -> Result<Connected> {
+pub(crate) async fn connect_without_server(task: &Task) -> Result<Connected> {
     let entries = inventory::entries().map_err(configuration)?;
     let model = inventory::model(&entries);
     config::check(&model)?;
-    let (model, configured, mode) = needs(task, model, config::read()?)?;
-    let (config, guard) = located(configured, &model).await?;
-    let mut connected = Connected::connect(entries, model, config, guard, None).await?;
-    connected.migrate(mode).await?;
+    let (needed, configured, mode) = needs(task, model.clone(), config::read()?)?;
+    let (config, guard) = located(configured, &needed, &model).await?;
+    let mut connected = Connected::connect(entries, needed, config, guard, None).await?;
+    if let Some(mode) = mode {
+        connected.migrate(mode).await?;
+    }
     Ok(connected)
 }
 
-/// What of the declarations and the infra config a job needs, and what it does with migrations.
+/// What of the declarations and the infra config a job needs, and what it does with migrations, if anything.
 fn needs(
-    task: Task,
+    task: &Task,
     model: Model,
     configured: Option<InfraConfig>,
-) -> Result<(Model, Option<InfraConfig>, Migrations)> {
+) -> Result<(Model, Option<InfraConfig>, Option<Migrations>)> {
     let mode = configured
         .as_ref()
         .map(|it| it.migrations)
         .unwrap_or_default();
     match task {
-        Task::Seed => Ok((model, configured, mode)),
+        Task::Seed => Ok((model, configured, Some(mode))),
+        Task::DeadLetters(_) => {
+            let in_process = |it: &PubSub| matches!(it, PubSub::Memory { path: None, .. });
+            let brokers = configured.as_ref().map(|it| &*it.pubsub);
+            if let Some(index) = brokers.unwrap_or_default().iter().position(in_process) {
+                return Err(configuration(vec![format!(
+                    "infra config: pubsub[{index}]: a broker of the type `memory` without a `path` is in the application's \
+                     own process, where no job sees its dead letters; give it a `path`"
+                )]));
+            }
+            let brokers = Model {
+                topics: model.topics,
+                subscriptions: model.subscriptions,
+                ..Model::empty(model.application)
+            };
+            let configured = configured.map(|config| InfraConfig {
+                pubsub: config.pubsub,
+                log_config: config.log_config,
+                ..InfraConfig::default()
+            });
+            Ok((brokers, configured, None))
+        }
         #[cfg(feature = "postgres")]
         Task::Migrate if mode == Migrations::Off => Err(configuration(vec![
             "infra config: migrations: `off` says that this binary applies none; say `job`, or leave \
@@ -292,7 +319,7 @@ fn needs(
                 log_config: config.log_config,
                 ..InfraConfig::default()
             });
-            Ok((databases, configured, Migrations::OnStart))
+            Ok((databases, configured, Some(Migrations::OnStart)))
         }
     }
 }
@@ -339,12 +366,25 @@ impl Connected {
         Ok(())
     }
 
+    /// The receiving sides of the subscriptions, for a job that binds nothing.
+    pub(crate) fn subscriptions(&self) -> &dead_letters::Sources {
+        &self.backends.subscriptions
+    }
+
     /// Closes the connections again, for a job that binds nothing.
-    #[cfg(feature = "postgres")]
-    pub(crate) async fn close(self) {
+    ///
+    /// # Errors
+    ///
+    /// That a broker could not write what is left.
+    pub(crate) async fn close(self) -> Result<()> {
+        for broker in &self.backends.brokers {
+            broker.close().await?;
+        }
+        #[cfg(feature = "postgres")]
         for pool in self.migrated.iter().flat_map(|it| it.pools.all()) {
             pool.close().await;
         }
+        Ok(())
     }
 
     /// Binds the statics.
@@ -529,8 +569,11 @@ impl Running {
         self.drain(served).await
     }
 
-    async fn drain(self, server: impl Future<Output = std::io::Result<()>>) -> Result<()> {
+    async fn drain(mut self, server: impl Future<Output = std::io::Result<()>>) -> Result<()> {
         let begin = Instant::now();
+        if let Some(guard) = &mut self.local {
+            guard.withdraw();
+        }
         self.readiness.store(false, Ordering::Release);
         self.stop.send_replace(true);
         let drained = tokio::time::timeout(self.shutdown, async {

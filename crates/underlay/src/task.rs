@@ -4,24 +4,29 @@
 
 use crate::Result;
 use crate::config::configuration;
+use crate::dead_letters::{self, Request};
 use crate::inventory::{self, Item};
 use crate::start::{self, Connected};
 use crate::subscription::HandlerFuture;
 
 /// What a job does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Applies the migrations of all databases.
     #[cfg(feature = "postgres")]
     Migrate,
     /// Runs every `#[underlay::seed]` function.
     Seed,
+    /// Looks at the messages that subscriptions have given up, or ends them.
+    DeadLetters(Request),
 }
 
 /// An `#[underlay::seed]` function as the inventory holds it.
 pub type SeedHandler = fn() -> HandlerFuture;
 
-const KNOWN: &str = "`migrate` and `seed`";
+const KNOWN: &str = "`migrate`, `seed` and `dead-letters`";
+/// What begins the words of a job that is about dead letters.
+const DEAD_LETTERS: &str = "dead-letters";
 
 /// The job that the environment asks for.
 ///
@@ -34,6 +39,16 @@ pub(crate) fn asked() -> Result<Option<Task>> {
         #[cfg(feature = "postgres")]
         Ok("migrate") => Ok(Some(Task::Migrate)),
         Ok("seed") => Ok(Some(Task::Seed)),
+        Ok(words) if words.split_whitespace().next() == Some(DEAD_LETTERS) => {
+            let request = words.trim_start().trim_start_matches(DEAD_LETTERS);
+            match Request::parse(request) {
+                Ok(request) => Ok(Some(Task::DeadLetters(request))),
+                Err(problem) => Err(configuration(vec![format!(
+                    "UNDERLAY_TASK is `{words}`: {problem}; after `{DEAD_LETTERS}` stands {}",
+                    dead_letters::FORM
+                )])),
+            }
+        }
         Ok(other) => Err(configuration(vec![format!(
             "UNDERLAY_TASK is `{other}`; there are {KNOWN}, and without it the application starts"
         )])),
@@ -49,7 +64,7 @@ pub(crate) fn asked() -> Result<Option<Task>> {
 ///
 /// Everything that keeps it from being done.
 pub(crate) async fn run(task: Task) -> Result<()> {
-    let connected = start::connect_without_server(task).await?;
+    let connected = start::connect_without_server(&task).await?;
     match task {
         #[cfg(feature = "postgres")]
         Task::Migrate => {
@@ -64,10 +79,15 @@ pub(crate) async fn run(task: Task) -> Result<()> {
                     say(&format!("{}: nothing to apply", it.name));
                 }
             }
-            connected.close().await;
-            Ok(())
+            connected.close().await
         }
         Task::Seed => seed(connected).await,
+        Task::DeadLetters(request) => {
+            let answer = request.answer(connected.subscriptions()).await;
+            let closed = connected.close().await;
+            say(&serde_json::to_string_pretty(&answer?)?);
+            closed
+        }
     }
 }
 
