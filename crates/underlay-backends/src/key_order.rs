@@ -66,8 +66,8 @@ impl<P> Default for KeyOrder<P> {
 impl<P: Copy + Ord + Hash> KeyOrder<P> {
     /// The broker delivered a message: for the first time, or again.
     ///
-    /// One that is handed out may be handed out a second time from now on; a caller that does not want that asks
-    /// [`is_out`](Self::is_out) first.
+    /// One that is handed out may be handed out a second time from now on; a caller that does not want that, because the
+    /// message's lease goes on, keeps this delivery to itself.
     pub(crate) fn arrived(&mut self, position: P, key: Option<&str>) {
         if !self.messages.contains_key(&position) {
             let unsettled = Unsettled {
@@ -116,17 +116,6 @@ impl<P: Copy + Ord + Hash> KeyOrder<P> {
                 self.advance(&key);
             }
         }
-    }
-
-    /// Whether a message has arrived and is not settled.
-    pub(crate) fn contains(&self, position: P) -> bool {
-        self.messages.contains_key(&position)
-    }
-
-    /// Whether a message is handed out.
-    pub(crate) fn is_out(&self, position: P) -> bool {
-        let unsettled = self.messages.get(&position);
-        unsettled.is_some_and(|it| it.place == Place::Out)
     }
 
     /// How many messages have arrived and are not settled, wherever they are.
@@ -242,14 +231,13 @@ mod tests {
         for position in 0..100_u32 {
             order.arrived(position, Some(&format!("{}", position % 7)));
         }
-        assert!(order.is_ready() && order.contains(99));
+        assert!(order.is_ready());
         let mut handed_out = 0;
         while let Some(position) = order.next() {
-            assert!(order.is_out(position));
             order.settled(position);
             handed_out += 1;
         }
         assert_eq!((handed_out, order.len()), (100, 0));
-        assert!(order.lines.is_empty() && !order.is_ready() && !order.contains(99));
+        assert!(order.lines.is_empty() && !order.is_ready());
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use async_nats::{
     Client, ConnectOptions, ServerAddr,
-    jetstream::{Context, context::ContextBuilder},
+    jetstream::{Context, consumer::DeliverPolicy, context::ContextBuilder},
     rustls::crypto::{CryptoProvider, aws_lc_rs},
 };
 use async_trait::async_trait;
@@ -20,8 +20,18 @@ use crate::{
     Error, ErrorKind, Result,
     capabilities::TopicCapabilities,
     nats::{
-        PROVIDER, TOPIC, dead_letters::DeadLetters, error::Classified, message, pull::Puller,
-        streams, subscription::NatsSubscription, tasks::Tasks, topic::NatsTopic,
+        PROVIDER, TOPIC,
+        claim::Claims,
+        dead_letters::DeadLetters,
+        delayed::{self, Delays},
+        error::Classified,
+        message,
+        ordered::{Line, OrderedSubscription},
+        pull::Puller,
+        streams::{self, DurableConsumer, Role},
+        subscription::NatsSubscription,
+        tasks::Tasks,
+        topic::NatsTopic,
     },
     topic::{self, Subscription, SubscriptionOptions, Topic, TopicOptions},
 };
@@ -51,7 +61,14 @@ pub struct Broker {
     tasks: Arc<Tasks>,
     provision: bool,
     /// The topics that were asked for, which say how their subscriptions are received.
-    topics: Arc<Mutex<HashMap<String, TopicOptions>>>,
+    topics: Arc<Mutex<HashMap<String, AskedFor>>>,
+}
+
+/// A topic that was asked for.
+struct AskedFor {
+    options: TopicOptions,
+    /// The messages that are not due, until somebody moves those that are.
+    delays: Option<DurableConsumer>,
 }
 
 impl Broker {
@@ -138,20 +155,21 @@ impl Broker {
     /// cannot be the topic's.
     pub async fn topic(&self, name: &str, options: TopicOptions) -> Result<Arc<dyn Topic>> {
         streams::check_name(name, name)?;
-        if options.ordered {
-            let text = "create a topic: NATS topics are not ordered here; remove the ordering or choose another provider";
-            return Err(Error::new(ErrorKind::Unsupported, PROVIDER, name, text));
-        }
         let dead = streams::dead_name(name);
-        for (stream, subject) in [(name, name.to_owned()), (&*dead, format!("{dead}.>"))] {
-            streams::ensure_stream(&self.context, stream, subject, options, self.provision).await?;
+        for (stream, role) in [(name, Role::Messages), (&*dead, Role::Dead)] {
+            streams::ensure_stream(&self.context, stream, role, options, self.provision).await?;
         }
-        self.topics().insert(name.to_owned(), options);
+        let delays = delayed::ensure(&self.context, name, self.provision).await?;
+        let has_delays = delays.is_some();
+        let asked_for = AskedFor { options, delays };
+        self.topics().entry(name.to_owned()).or_insert(asked_for);
         Ok(Arc::new(NatsTopic {
             name: name.to_owned(),
             client: self.client.clone(),
             context: self.context.clone(),
             tasks: Arc::clone(&self.tasks),
+            is_ordered: options.ordered,
+            has_delays,
         }))
     }
 
@@ -170,50 +188,77 @@ impl Broker {
         let resource = format!("{topic}/{name}");
         streams::check_name(topic, &resource)?;
         streams::check_name(name, &resource)?;
-        let asked_for = self.topics().get(topic).copied();
-        let Some(topic_options) = asked_for else {
+        let Some((topic_options, delays)) = self
+            .topics()
+            .get_mut(topic)
+            .map(|asked_for| (asked_for.options, asked_for.delays.take()))
+        else {
             let text = "receive from a topic that was not asked for; ask for the topic before its subscriptions";
             return Err(Error::new(ErrorKind::NotFound, PROVIDER, resource, text));
         };
-        let messages = streams::stream(&self.context, topic, &resource).await?;
+        if let Some(consumer) = delays {
+            self.move_delayed(topic, consumer);
+        }
+        let ordered = topic_options.ordered;
+        let context = &self.context;
+        let messages = streams::stream(context, topic, Role::Messages, &resource).await?;
         let dead = streams::dead_name(topic);
-        let letters = streams::stream(&self.context, &dead, &resource).await?;
-        let mut consumer = streams::DurableConsumer {
+        let letters = streams::stream(context, &dead, Role::Dead, &resource).await?;
+        let consumer = DurableConsumer {
             messages: messages.clone(),
             stream: topic.to_owned(),
             name: name.to_owned(),
-            ack_wait: options.lease,
+            ack_wait: streams::ack_wait(options.lease, ordered),
         };
-        match consumer.check(&resource).await {
-            Err(error) if error.kind() == ErrorKind::NotFound && self.provision => {
-                consumer.create(&resource).await?;
-            }
-            checked => consumer.ack_wait = checked?,
-        }
-        let puller = Arc::new(Puller {
-            resource: resource.clone(),
-            client: self.client.clone(),
-            consumer,
-            tasks: Arc::clone(&self.tasks),
-            waiting: std::sync::Mutex::default(),
-        });
+        let consumer = consumer
+            .ensure(DeliverPolicy::New, &resource, self.provision)
+            .await?;
         let dead_letters = DeadLetters {
-            resource,
-            context: self.context.clone(),
+            resource: resource.clone(),
+            context: context.clone(),
             messages,
             letters,
             topic: topic.to_owned(),
             subscription: name.to_owned(),
             subject: format!("{dead}.{name}"),
         };
+        if ordered {
+            let claims = streams::claims(context, self.provision).await?;
+            let claims = Claims::new(context.clone(), claims, topic, name);
+            let (client, tasks) = (self.client.clone(), Arc::clone(&self.tasks));
+            let line = Line::new(resource, client, consumer, claims, tasks);
+            return Ok(Arc::new(OrderedSubscription::new(line, dead_letters)));
+        }
         Ok(Arc::new(NatsSubscription {
-            puller,
+            puller: self.puller(resource, consumer),
             exactly_once: topic_options.exactly_once,
             dead_letters,
         }))
     }
 
-    fn topics(&self) -> MutexGuard<'_, HashMap<String, TopicOptions>> {
+    fn puller(&self, resource: String, consumer: DurableConsumer) -> Arc<Puller> {
+        Arc::new(Puller {
+            resource,
+            client: self.client.clone(),
+            consumer,
+            tasks: Arc::clone(&self.tasks),
+            waiting: Mutex::default(),
+        })
+    }
+
+    /// Moves a topic's delayed messages when they are due, for as long as the broker is open.
+    fn move_delayed(&self, topic: &str, consumer: DurableConsumer) {
+        let delays = Delays {
+            topic: topic.to_owned(),
+            client: self.client.clone(),
+            context: self.context.clone(),
+            puller: self.puller(streams::delayed_name(topic), consumer),
+            tasks: Arc::clone(&self.tasks),
+        };
+        self.tasks.spawn(delays.run());
+    }
+
+    fn topics(&self) -> MutexGuard<'_, HashMap<String, AskedFor>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

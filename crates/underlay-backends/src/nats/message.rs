@@ -10,7 +10,7 @@ use std::{
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use crate::topic::Message;
+use crate::topic::{Message, Receipt, Received};
 
 /// JetStream's header for a message's id; a message that is sent twice within two minutes is stored once.
 const ID: &str = "Nats-Msg-Id";
@@ -21,6 +21,8 @@ const ATTEMPTS: &str = "Underlay-Dead-Attempts";
 const ORIGINAL_ID: &str = "Underlay-Id";
 /// The one subscription that a released message is for.
 const RELEASED_TO: &str = "Underlay-Released-To";
+/// After how many milliseconds a delayed message is to be delivered.
+const DELAY: &str = "Underlay-Delay";
 const REASON: &str = "Underlay-Dead-Reason";
 /// JetStream stores a message only if its subject has this many before it.
 const EXPECTED_ON_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence";
@@ -78,13 +80,30 @@ pub(super) fn message(headers: Option<&HeaderMap>, body: Bytes) -> Message {
             attributes.insert(unescape(name), unescape(value.as_str()));
         }
     }
-    let ordering_key = text(headers, ORDERING_KEY).map(unescape);
     Message {
         body,
         attributes,
-        ordering_key,
+        ordering_key: ordering_key(headers),
         delay: None,
     }
+}
+
+pub(super) fn ordering_key(headers: Option<&HeaderMap>) -> Option<String> {
+    text(headers, ORDERING_KEY).map(unescape)
+}
+
+/// A delivery as callers get it; `None` when it is none.
+pub(super) fn received(message: &async_nats::Message) -> Option<Received> {
+    let receipt = message.reply.as_deref()?;
+    let delivery = Delivery::parse(receipt)?;
+    let headers = message.headers.as_ref();
+    Some(Received {
+        id: id(headers, delivery.sequence),
+        attempt: delivery.attempt,
+        published_at: delivery.published_at(),
+        message: self::message(headers, message.payload.clone()),
+        receipt: Receipt(receipt.to_owned()),
+    })
 }
 
 /// The message's id; another client's message without one has its place in the stream.
@@ -107,6 +126,21 @@ pub(super) fn released_headers(
     headers.insert(ORIGINAL_ID, escape(id));
     headers.insert(RELEASED_TO, subscription);
     headers
+}
+
+/// The headers of a message that is to be delivered after a delay.
+pub(super) fn delayed_headers(id: &str, message: &Message, delay: Duration) -> HeaderMap {
+    let mut headers = headers(id, message);
+    // Never too early.
+    let millis = delay.as_millis() + u128::from(delay.subsec_nanos() % 1_000_000 != 0);
+    headers.insert(DELAY, millis.to_string());
+    headers
+}
+
+/// The delay of a message, if it has any.
+pub(super) fn delay(headers: Option<&HeaderMap>) -> Option<Duration> {
+    let millis = text(headers, DELAY)?.parse().ok()?;
+    Some(Duration::from_millis(millis))
 }
 
 /// Whether a message is for this subscription: a released one is for the one that gave it up.
@@ -200,7 +234,16 @@ pub(super) struct Delivery<'a> {
     pub(super) consumer: &'a str,
     pub(super) attempt: u32,
     pub(super) sequence: u64,
+    /// Counts the deliveries of the consumer.
+    pub(super) number: u64,
     published: u64,
+}
+
+/// A message's place in its stream, which no other has, also after the stream was made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Position {
+    pub(super) sequence: u64,
+    pub(super) published: u64,
 }
 
 impl<'a> Delivery<'a> {
@@ -218,6 +261,7 @@ impl<'a> Delivery<'a> {
             consumer: tokens[1],
             attempt: tokens[2].parse().ok()?,
             sequence: tokens[3].parse().ok()?,
+            number: tokens[4].parse().ok()?,
             published: tokens[5].parse().ok()?,
         })
     }
@@ -227,10 +271,25 @@ impl<'a> Delivery<'a> {
         UNIX_EPOCH + Duration::from_nanos(self.published)
     }
 
+    pub(super) fn position(&self) -> Position {
+        Position {
+            sequence: self.sequence,
+            published: self.published,
+        }
+    }
+
     /// Names the message for ever, also after its stream was made anew.
     pub(super) fn name(&self) -> String {
         format!("{}-{}", self.sequence, self.published)
     }
+}
+
+/// What gives a delivery back after a time. Until then it can be acknowledged, so it is a lease of this length, too.
+pub(super) fn again_after(time: Duration) -> Bytes {
+    if time.is_zero() {
+        return Bytes::from_static(b"-NAK");
+    }
+    format!("-NAK {{\"delay\":{}}}", nanos(time)).into()
 }
 
 /// A time as JetStream writes it.
@@ -271,7 +330,7 @@ mod tests {
         let old = Delivery::parse("$JS.ACK.orders.mail.3.100.7.1790230470084404000.42");
         let old = old.expect("a delivery");
         assert_eq!((old.stream, old.consumer), ("orders", "mail"));
-        assert_eq!((old.attempt, old.sequence), (3, 100));
+        assert_eq!((old.attempt, old.sequence, old.number), (3, 100, 7));
         assert_eq!(old.name(), "100-1790230470084404000");
         let new = "$JS.ACK._.hash.orders.mail.3.100.7.1790230470084404000.42.token";
         assert_eq!(Delivery::parse(new), Some(old));
@@ -290,6 +349,29 @@ mod tests {
         let headers = dead_headers("id", &Message::default(), 2, &"ü".repeat(10_000));
         let (attempts, reason) = death(&headers);
         assert_eq!((attempts, reason), (2, "ü".repeat(MAX_REASON / 6)));
+    }
+
+    #[test]
+    fn delays_are_not_cut() {
+        for (delay, read) in [(0, 0), (1, 1), (1_000_000, 1), (1_000_001, 2)] {
+            let headers = delayed_headers("id", &Message::default(), Duration::from_nanos(delay));
+            assert_eq!(
+                super::delay(Some(&headers)),
+                Some(Duration::from_millis(read))
+            );
+        }
+        assert_eq!(
+            super::delay(Some(&headers("id", &Message::default()))),
+            None
+        );
+    }
+
+    #[test]
+    fn ids_in_subjects() {
+        assert_eq!(id_token("a-B_9"), "ia-B_9");
+        assert_eq!(id_token("a.b *>ü"), "ia=2eb=20=2a=3e=c3=bc");
+        assert_eq!(id_token(""), "i");
+        assert!(id_token(&".".repeat(1000)).len() < 400);
     }
 
     #[test]

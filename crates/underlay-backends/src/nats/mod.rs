@@ -5,9 +5,12 @@
 //! `message.rs`. Nothing here knows the infra config.
 
 mod broker;
+mod claim;
 mod dead_letters;
+mod delayed;
 mod error;
 mod message;
+mod ordered;
 mod pull;
 mod streams;
 mod subscription;
@@ -25,9 +28,9 @@ pub const PROVIDER: &str = "nats";
 ///
 /// The server's `max_payload` of 1 MiB counts headers, in which attributes are, and a dead letter has a few more.
 pub const TOPIC: TopicCapabilities = TopicCapabilities {
-    ordering: false,
+    ordering: true,
     exactly_once: true,
-    delay: false,
+    delay: true,
     persistent: true,
     dead_letters: true,
     max_message_bytes: Some((1 << 20) - message::RESERVED as u64),

@@ -60,23 +60,11 @@ impl NatsSubscription {
         if lease != self.puller.consumer.ack_wait {
             // Not confirmed, as the consumer's own lease is not, either.
             for reply in held.messages.iter().filter_map(|it| it.reply.clone()) {
-                self.say(reply, again_after(lease), "lease a message")
+                self.say(reply, message::again_after(lease), "lease a message")
                     .await?;
             }
         }
-        let received = held.messages.iter().map(|message| {
-            let receipt = message.reply.as_deref().unwrap_or_default();
-            let delivery = self.delivery(receipt)?;
-            let headers = message.headers.as_ref();
-            Ok(Received {
-                id: message::id(headers, delivery.sequence),
-                attempt: delivery.attempt,
-                published_at: delivery.published_at(),
-                message: message::message(headers, message.payload.clone()),
-                receipt: Receipt(receipt.to_owned()),
-            })
-        });
-        let received = received.collect::<Result<Vec<_>>>()?;
+        let received = held.messages.iter().filter_map(message::received).collect();
         held.messages.clear();
         Ok(received)
     }
@@ -117,14 +105,6 @@ impl NatsSubscription {
     }
 }
 
-/// What gives a delivery back after a time. Until then it can be acknowledged, so it is a lease of this length, too.
-fn again_after(time: Duration) -> Bytes {
-    if time.is_zero() {
-        return Bytes::from_static(b"-NAK");
-    }
-    format!("-NAK {{\"delay\":{}}}", message::nanos(time)).into()
-}
-
 #[async_trait]
 impl Subscription for NatsSubscription {
     async fn receive(&self, max: usize, lease: Duration) -> Result<Vec<Received>> {
@@ -156,13 +136,17 @@ impl Subscription for NatsSubscription {
 
     async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
         self.delivery(&receipt.0)?;
-        self.tell(&receipt.0, again_after(delay), "give a message back")
-            .await
+        self.tell(
+            &receipt.0,
+            message::again_after(delay),
+            "give a message back",
+        )
+        .await
     }
 
     async fn extend(&self, receipt: &Receipt, lease: Duration) -> Result<()> {
         self.delivery(&receipt.0)?;
-        self.tell(&receipt.0, again_after(lease), "extend a lease")
+        self.tell(&receipt.0, message::again_after(lease), "extend a lease")
             .await
     }
 

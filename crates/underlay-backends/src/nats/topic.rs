@@ -1,6 +1,6 @@
 //! The publishing side: a message is published when JetStream has confirmed that it is stored.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use async_nats::{
     Client, HeaderMap,
@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::{
     Error, ErrorKind, Result, id,
-    nats::{PROVIDER, error::Classified, message, tasks::Tasks},
+    nats::{PROVIDER, error::Classified, message, streams, tasks::Tasks},
     topic::{Message, Topic},
 };
 
@@ -27,10 +27,14 @@ pub(super) struct NatsTopic {
     pub(super) client: Client,
     pub(super) context: Context,
     pub(super) tasks: Arc<Tasks>,
+    pub(super) is_ordered: bool,
+    /// There is a stream for messages that are not due.
+    pub(super) has_delays: bool,
 }
 
 /// A message as it is sent; sent again it is stored once, as it keeps its id.
 struct Outgoing {
+    subject: String,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -39,7 +43,7 @@ impl NatsTopic {
     async fn send(&self, outgoing: &Outgoing) -> Result<PublishAckFuture, PublishError> {
         let (headers, body) = (outgoing.headers.clone(), outgoing.body.clone());
         self.context
-            .publish_with_headers(self.name.clone(), headers, body)
+            .publish_with_headers(outgoing.subject.clone(), headers, body)
             .await
     }
 
@@ -106,14 +110,8 @@ impl Topic for NatsTopic {
             );
             return Err(Error::new(ErrorKind::TooLarge, PROVIDER, &self.name, text));
         }
-        if messages.iter().any(|message| message.delay.is_some()) {
-            let text = "publish a message with a delay: NATS delivers at once";
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                PROVIDER,
-                &self.name,
-                text,
-            ));
+        if !self.has_delays && messages.iter().any(|it| it.delay.is_some()) {
+            return Err(streams::no_delays(&self.name));
         }
         if self.tasks.is_closed() {
             let text = "publish a message: the broker is closed";
@@ -125,16 +123,37 @@ impl Topic for NatsTopic {
             ));
         }
         let now = SystemTime::now();
-        let (ids, outgoing): (Vec<String>, Vec<Outgoing>) = messages
-            .into_iter()
-            .map(|message| {
-                let id = id::text(id::fresh(now));
-                let headers = message::headers(&id, &message);
-                let body = message.body;
-                (id, Outgoing { headers, body })
-            })
-            .unzip();
-        for outgoing in outgoing.chunks(IN_FLIGHT) {
+        let mut ids = Vec::with_capacity(messages.len());
+        // One after the other: messages of one key, so that one that is sent again is not behind the next.
+        let mut waves: Vec<Vec<Outgoing>> = Vec::new();
+        let mut next_waves: HashMap<String, usize> = HashMap::new();
+        for message in messages {
+            let id = id::text(id::fresh(now));
+            let (subject, headers) = match message.delay {
+                Some(delay) => (
+                    streams::delayed_name(&self.name),
+                    message::delayed_headers(&id, &message, delay),
+                ),
+                None => (self.name.clone(), message::headers(&id, &message)),
+            };
+            ids.push(id);
+            let wave = match message.ordering_key.filter(|_| self.is_ordered) {
+                Some(key) => {
+                    let next = next_waves.entry(key).or_default();
+                    std::mem::replace(next, *next + 1)
+                }
+                None => 0,
+            };
+            if wave == waves.len() {
+                waves.push(Vec::new());
+            }
+            waves[wave].push(Outgoing {
+                subject,
+                headers,
+                body: message.body,
+            });
+        }
+        for outgoing in waves.iter().flat_map(|wave| wave.chunks(IN_FLIGHT)) {
             let mut sent = Vec::with_capacity(outgoing.len());
             for outgoing in outgoing {
                 sent.push(self.send(outgoing).await);
