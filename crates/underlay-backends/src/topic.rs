@@ -102,6 +102,23 @@ pub struct Message {
     pub delay: Option<Duration>,
 }
 
+impl Message {
+    /// The bytes of body, attributes and ordering key together, which is what limits are about.
+    pub fn size(&self) -> usize {
+        let attributes = self.attributes.iter();
+        let attributes: usize = attributes
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        self.body.len() + attributes + self.ordering_key.as_ref().map_or(0, String::len)
+    }
+}
+
+/// A new id for a message: no two are the same, and later ones sort after earlier ones.
+#[cfg(any(feature = "memory", feature = "disk", feature = "nats"))]
+pub fn fresh_id() -> String {
+    crate::id::text(crate::id::fresh(SystemTime::now()))
+}
+
 /// A message as a subscription receives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {

@@ -30,6 +30,8 @@ pub(crate) struct Backends {
     #[cfg(feature = "postgres")]
     pub(crate) databases: Vec<sql::Opened>,
     pub(crate) topics: BTreeMap<String, Arc<dyn Topic>>,
+    /// The largest message that a topic's broker takes, where there is one.
+    pub(crate) max_message_bytes: BTreeMap<String, u64>,
     /// By topic and subscription.
     pub(crate) subscriptions: BTreeMap<(String, String), Arc<dyn Subscription>>,
     pub(crate) buckets: BTreeMap<String, Arc<dyn Bucket>>,
@@ -82,6 +84,7 @@ pub(crate) async fn connect(
         #[cfg(feature = "postgres")]
         databases,
         topics: BTreeMap::new(),
+        max_message_bytes: BTreeMap::new(),
         subscriptions: BTreeMap::new(),
         buckets,
         caches: connect_caches(config, model),
@@ -94,6 +97,11 @@ pub(crate) async fn connect(
         signing_key,
     };
     for connected in pubsub {
+        if let Some(bytes) = connected.broker.capabilities().max_message_bytes {
+            let names = connected.topics.keys().cloned();
+            let limits = names.map(|name| (name, bytes));
+            backends.max_message_bytes.extend(limits);
+        }
         backends.topics.extend(connected.topics);
         backends.subscriptions.extend(connected.subscriptions);
         backends.brokers.push(connected.broker);

@@ -16,6 +16,8 @@ use underlay_backends::topic::{Receipt, Received, Subscription as Source};
 use underlay_model::filter::Filter;
 use underlay_model::{duration, model};
 
+#[cfg(feature = "postgres")]
+use crate::idempotence::Idempotence;
 use crate::subscription::{Delivery, Handle, HandlerError};
 use crate::topic::MessageId;
 use crate::{Error, ErrorKind};
@@ -38,6 +40,8 @@ pub(crate) struct Consumer {
     handle: Handle,
     source: Arc<dyn Source>,
     filter: Filter,
+    #[cfg(feature = "postgres")]
+    idempotence: Option<Idempotence>,
     options: Options,
 }
 
@@ -100,6 +104,8 @@ impl Consumer {
             handle,
             source,
             filter: subscription.filter.clone(),
+            #[cfg(feature = "postgres")]
+            idempotence: None,
             options: Options {
                 max_concurrency: usize::try_from(options.max_concurrency)
                     .unwrap_or(usize::MAX)
@@ -110,6 +116,15 @@ impl Consumer {
                 max_retries: options.max_retries,
             },
         })
+    }
+
+    /// The same consumer, with a record of what was handled.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn idempotent(self, idempotence: Option<Idempotence>) -> Self {
+        Self {
+            idempotence,
+            ..self
+        }
     }
 
     /// The topic's name.
@@ -269,8 +284,10 @@ impl Consumer {
             attributes: received.message.attributes.clone(),
             ordering_key: received.message.ordering_key.clone(),
             deadline,
+            #[cfg(feature = "postgres")]
+            transaction: None,
         };
-        let handler = (self.handle)(received.message.body.clone(), delivery);
+        let handler = self.call(received, delivery);
         let result =
             match tokio::time::timeout_at(deadline, AssertUnwindSafe(handler).catch_unwind()).await
             {
@@ -288,6 +305,17 @@ impl Consumer {
             Ok(()) => Outcome::Handled,
             Err(error) => self.failed(received.attempt, &error),
         }
+    }
+
+    /// Calls the handler, if what it does is not done already.
+    async fn call(&self, received: &Received, delivery: Delivery) -> Result<(), HandlerError> {
+        let body = received.message.body.clone();
+        #[cfg(feature = "postgres")]
+        if let Some(idempotence) = &self.idempotence {
+            let handle = |delivery| (self.handle)(body, delivery);
+            return idempotence.once(delivery, handle).await;
+        }
+        (self.handle)(body, delivery).await
     }
 
     /// Extends a delivery's lease for as long as what this returns lives, if the handler may take longer than one.
@@ -341,7 +369,7 @@ impl Drop for AbortOnDrop {
 
 /// The wait after the failure number `failures` (from 0): doubling from `min` up to `max`, with up to a quarter more
 /// so that messages which failed together do not come back together.
-fn backoff(min: Duration, max: Duration, failures: u32) -> Duration {
+pub(crate) fn backoff(min: Duration, max: Duration, failures: u32) -> Duration {
     let doubled = min.saturating_mul(2_u32.saturating_pow(failures.min(31)));
     doubled
         .mul_f64(rand::rng().random_range(1.0..1.25))

@@ -42,6 +42,8 @@ pub struct Database {
 pub(crate) struct Pools {
     pub(crate) primary: PgPool,
     pub(crate) replica: Option<PgPool>,
+    /// Whether a pooler stands before the server, which gives no session of its own.
+    pub(crate) pooled: bool,
 }
 
 impl Pools {

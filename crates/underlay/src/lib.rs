@@ -20,12 +20,16 @@ mod dead_letters;
 mod declared;
 mod error;
 mod handle;
+#[cfg(feature = "postgres")]
+mod idempotence;
 mod inventory;
 mod keyspace;
 mod listen;
 mod local;
 mod logs;
 mod main_fn;
+#[cfg(feature = "postgres")]
+mod outbox;
 mod reference;
 mod schedule;
 mod secret;
@@ -55,6 +59,8 @@ pub use keyspace::{
     FloatKeyspace, IntKeyspace, IntListKeyspace, IntSetKeyspace, Keyspace, ListKeyspace,
     SetKeyspace, StringKeyspace, StringListKeyspace, StringSetKeyspace, StructKeyspace,
 };
+#[cfg(feature = "postgres")]
+pub use idempotence::DeliveryTx;
 #[cfg(feature = "postgres")]
 pub use reference::DatabaseRef;
 pub use reference::{

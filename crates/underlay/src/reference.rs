@@ -112,7 +112,7 @@ read_write_grants!(Uploader SignedUploader Downloader SignedDownloader Attrser L
 
 /// A reference to another service's topic.
 pub struct TopicRef<T: 'static, P = Publisher> {
-    target: fn() -> &'static Topic<T>,
+    pub(crate) target: fn() -> &'static Topic<T>,
     permissions: PhantomData<fn(P)>,
 }
 

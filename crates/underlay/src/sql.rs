@@ -3,7 +3,7 @@
 //! How to connect and what a migration may be is in `underlay_backends::postgres`; this file knows the infra config's
 //! `sql_servers` and `migrations`, and which role does what: the service's role looks, the migrator's applies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use futures_util::future::join_all;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
-use underlay_backends::postgres::{self, migrations, migrations::Done, migrations::Migration};
+use underlay_backends::postgres::{
+    self, migrations, migrations::Done, migrations::Migration, tables,
+};
 use underlay_model::infra::{Migrations, SqlDatabase, SqlServer};
 use underlay_model::{Declaration, InfraConfig, Model, duration};
 
@@ -65,7 +67,7 @@ pub(crate) async fn connect(
         join_all(declared.map(async |(index, server, name, database)| {
             let options = options(server, name, database, &model.application.name)
                 .map_err(|why| format!("infra config: sql_servers[{index}].{why}"))?;
-            open(name, options, database, deadline)
+            open(name, options, server, database, deadline)
                 .await
                 .map_err(|why| format!("database `{name}` on {}: {why}", server.host))
         }))
@@ -98,6 +100,7 @@ fn options(
 async fn open(
     name: &str,
     options: Options,
+    server: &SqlServer,
     database: &SqlDatabase,
     deadline: Instant,
 ) -> Result<Opened, String> {
@@ -137,6 +140,7 @@ async fn open(
         pools: Pools {
             primary: pool(&options.service),
             replica: options.replica.as_ref().map(pool),
+            pooled: server.pooled,
         },
         connection,
         migrator: options.migrator,
@@ -152,38 +156,58 @@ pub(crate) fn pools(migrated: &[Migrated]) -> BTreeMap<String, Pools> {
         .collect()
 }
 
-/// The migrations of every database that is declared here, by its name: those in the binary, or those on disk under
-/// `root`, the checkout that the binary was built from, so that a new file needs no new build.
+/// What a database is to have.
+#[derive(Default)]
+pub(crate) struct Schema {
+    pub(crate) migrations: Vec<Migration>,
+    /// Whether Underlay's own tables are needed: it has an outbox, or records what was handled.
+    pub(crate) tables: bool,
+}
+
+/// The databases that need Underlay's own tables.
+pub(crate) fn with_tables(entries: &[Entry]) -> BTreeSet<String> {
+    let named = entries.iter().filter_map(|it| match &it.declaration {
+        Declaration::Database(it) => it.outbox.then(|| it.name.clone()),
+        Declaration::Subscription(it) => it.idempotent_in.clone(),
+        _ => None,
+    });
+    named.collect()
+}
+
+/// What every database that is declared here is to have, by its name. Its migrations are those in the binary, or those
+/// on disk under `root`, the checkout that the binary was built from, so that a new file needs no new build.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with the files on disk.
-pub(crate) fn migrations(
+pub(crate) fn schemas(
     entries: &[Entry],
     root: Option<&Path>,
-) -> Result<BTreeMap<String, Vec<Migration>>, Vec<String>> {
-    let mut files = BTreeMap::new();
+) -> Result<BTreeMap<String, Schema>, Vec<String>> {
+    let mut schemas = BTreeMap::new();
     let mut problems = Vec::new();
+    let with_tables = with_tables(entries);
     for entry in entries {
         let (Declaration::Database(it), Item::Database(database)) =
             (&entry.declaration, entry.item)
         else {
             continue;
         };
-        match root.and_then(|root| migrations::folder(it, root)) {
-            Some(folder) => match migrations::read_dir(&folder) {
-                Ok(read) => {
-                    files.insert(it.name.clone(), read);
-                }
-                Err(errors) => problems.extend(errors),
-            },
-            None => {
-                files.insert(it.name.clone(), database.migrations());
-            }
-        }
+        let migrations = match root.and_then(|root| migrations::folder(it, root)) {
+            Some(folder) => migrations::read_dir(&folder).unwrap_or_else(|errors| {
+                problems.extend(errors);
+                Vec::new()
+            }),
+            None => database.migrations(),
+        };
+        let schema = Schema {
+            migrations,
+            tables: with_tables.contains(&it.name),
+        };
+        schemas.insert(it.name.clone(), schema);
     }
     if problems.is_empty() {
-        Ok(files)
+        Ok(schemas)
     } else {
         Err(problems)
     }
@@ -197,27 +221,28 @@ pub(crate) struct Migrated {
     pub(crate) applied: Vec<Done>,
 }
 
-/// Sees to the migrations of all databases at once: applies them, or expects that the job has, or looks at nothing.
+/// Sees to the migrations of all databases at once: applies them, or expects that the job has, or looks at nothing but
+/// whether Underlay's own tables are there.
 ///
 /// # Errors
 ///
 /// Everything that stands against applying them, for all databases; each file is named.
 pub(crate) async fn migrate(
     opened: Vec<Opened>,
-    files: &BTreeMap<String, Vec<Migration>>,
+    schemas: &BTreeMap<String, Schema>,
     mode: Migrations,
 ) -> Result<Vec<Migrated>, Vec<String>> {
     let results = join_all(opened.into_iter().map(async |opened| {
-        let none = Vec::new();
-        let files = files.get(&opened.name).unwrap_or(&none);
-        migrate_one(opened, files, mode).await
+        let none = Schema::default();
+        let schema = schemas.get(&opened.name).unwrap_or(&none);
+        migrate_one(opened, schema, mode).await
     }));
     gather_all(results.await)
 }
 
 async fn migrate_one(
     opened: Opened,
-    files: &[Migration],
+    schema: &Schema,
     mode: Migrations,
 ) -> Result<Migrated, Vec<String>> {
     let Opened {
@@ -227,16 +252,25 @@ async fn migrate_one(
         migrator,
         service,
     } = opened;
-    let is_current = if mode == Migrations::Off || files.is_empty() {
+    let files = &schema.migrations;
+    let mut is_current = if mode == Migrations::Off || files.is_empty() {
         Ok(true)
     } else {
         is_current(&name, &mut connection, files, mode).await
     };
+    if schema.tables
+        && let Ok(current) = &mut is_current
+    {
+        match has_tables(&mut connection, mode).await {
+            Ok(has_tables) => *current &= has_tables,
+            Err(problem) => is_current = Err(vec![problem]),
+        }
+    }
     // Before another one is opened: a role may be limited to one. A failure to say goodbye is the server's business.
     let _ = connection.close().await;
     let applied = match is_current {
         Ok(true) => Ok(Vec::new()),
-        Ok(false) => apply(&name, migrator, service, files).await,
+        Ok(false) => apply(&name, migrator, service, schema).await,
         Err(problems) => Err(problems),
     };
     match applied {
@@ -300,11 +334,34 @@ async fn is_current(
     Ok(status.is_current())
 }
 
+/// Whether Underlay's own tables are there; if they are not, the migrator is to make them.
+///
+/// # Errors
+///
+/// That nobody will make them, and what to do; or why that cannot be seen.
+async fn has_tables(connection: &mut PgConnection, mode: Migrations) -> Result<bool, String> {
+    let are_ready = tables::are_ready(connection).await.map_err(|error| {
+        let error = crate::error::chain(&error);
+        format!("whether the tables of the outbox are there cannot be seen: {error}")
+    })?;
+    let what = "the tables of the outbox, in the schema `underlay`, are missing, older than this binary, or closed to \
+                this role";
+    let run = "which is this binary with UNDERLAY_TASK=migrate";
+    match mode {
+        Migrations::Job if !are_ready => Err(format!("{what}; run the migration job first, {run}")),
+        Migrations::Off if !are_ready => Err(format!(
+            "{what}; run the migration job once, {run}: where migrations are `off`, it makes these tables and nothing \
+             else"
+        )),
+        _ => Ok(are_ready),
+    }
+}
+
 async fn apply(
     name: &str,
     migrator: Result<PgConnectOptions, String>,
     service: Option<String>,
-    files: &[Migration],
+    schema: &Schema,
 ) -> Result<Vec<Done>, Vec<String>> {
     let options = migrator.map_err(|why| vec![format!("infra config: sql_servers[].{why}")])?;
     let soon = Instant::now() + MIGRATOR_DEADLINE;
@@ -312,7 +369,7 @@ async fn apply(
         .await
         .map_err(|why| vec![format!("as `{}`: {why}", options.get_username())])?;
     let deadline = Instant::now() + MIGRATION_DEADLINE;
-    let done = migrations::apply(&mut migrating, files, service.as_deref(), deadline).await;
+    let done = make(&mut migrating, schema, service.as_deref(), deadline).await;
     let _ = migrating.close().await;
     for it in done.iter().flatten() {
         tracing::info!(target: "underlay", database = name, "applied {} in {:.0?}", it.file, it.took);
@@ -320,27 +377,43 @@ async fn apply(
     done
 }
 
+/// Makes everything that a database is to have, as the migrator.
+async fn make(
+    connection: &mut PgConnection,
+    schema: &Schema,
+    service: Option<&str>,
+    deadline: Instant,
+) -> Result<Vec<Done>, Vec<String>> {
+    if schema.tables {
+        tables::make(connection, service, deadline).await?;
+    }
+    if schema.migrations.is_empty() {
+        return Ok(Vec::new());
+    }
+    migrations::apply(connection, &schema.migrations, service, deadline).await
+}
+
 fn is_forbidden(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|it| it.code());
     code.as_deref() == Some("42501")
 }
 
-/// Applies all migrations of a database to one that was just created.
+/// Makes everything that a database is to have in one that was just created.
 ///
 /// # Errors
 ///
 /// Why they could not be applied.
 #[cfg(feature = "local")]
 pub(crate) async fn migrate_fresh(
-    files: &[Migration],
+    schema: &Schema,
     options: &PgConnectOptions,
     service: Option<&str>,
 ) -> Result<(), String> {
     let deadline = Instant::now() + MIGRATION_DEADLINE;
     let mut connection = postgres::connect(options, deadline, |_| {}).await?;
-    let applied = migrations::apply(&mut connection, files, service, deadline).await;
+    let made = make(&mut connection, schema, service, deadline).await;
     let _ = connection.close().await;
-    applied.map(drop).map_err(|problems| problems.join("; "))
+    made.map(drop).map_err(|problems| problems.join("; "))
 }
 
 /// All values, or all problems.

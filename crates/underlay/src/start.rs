@@ -11,6 +11,8 @@ use axum::Router;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_backends::topic::Broker;
+#[cfg(feature = "postgres")]
+use underlay_backends::topic::Topic;
 use underlay_model::infra::{Migrations, PubSub};
 use underlay_model::{Declaration, InfraConfig, Model};
 
@@ -20,15 +22,20 @@ use crate::consume::Consumer;
 #[cfg(feature = "postgres")]
 use crate::database::Pools;
 use crate::dead_letters;
+#[cfg(feature = "postgres")]
+use crate::idempotence::Idempotence;
 use crate::inventory::{self, Entry, Item};
 use crate::listen::{self, Listener};
 use crate::local::Guard;
+#[cfg(feature = "postgres")]
+use crate::outbox::Relay;
 use crate::schedule;
 use crate::server::{self, Jobs, Served};
 use crate::signal::Stop;
 #[cfg(feature = "postgres")]
 use crate::sql;
 use crate::task::{self, Task};
+use crate::topic;
 use crate::{Error, ErrorKind, Result};
 
 /// How long a shutdown may take, unless the infra config says otherwise.
@@ -44,6 +51,9 @@ pub struct Running {
     server: Option<JoinHandle<std::io::Result<()>>>,
     /// The subscriptions' loops and the scheduler.
     tasks: Vec<JoinHandle<()>>,
+    /// What sends the messages in outboxes; it stops after everything that may publish.
+    #[cfg(feature = "postgres")]
+    relays: (watch::Sender<bool>, Vec<JoinHandle<()>>),
     brokers: Vec<Arc<dyn Broker>>,
     #[cfg(feature = "postgres")]
     pools: Vec<sqlx::PgPool>,
@@ -134,6 +144,13 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         .iter()
         .map(|it| tokio::spawn(Arc::clone(it).run(stopped.clone())))
         .collect();
+    #[cfg(feature = "postgres")]
+    let relays = {
+        let (stop, stopped) = watch::channel(false);
+        let relays = bound.relays.into_iter();
+        let running = relays.map(|it| tokio::spawn(it.run(stopped.clone())));
+        (stop, running.collect())
+    };
     if config.cron.as_ref().is_some_and(|cron| cron.enabled) {
         tasks.extend(schedule::start(&model, &bound.jobs, &stopped).map_err(configuration)?);
     }
@@ -185,6 +202,8 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
         stop,
         server,
         tasks,
+        #[cfg(feature = "postgres")]
+        relays,
         brokers: bound.brokers,
         #[cfg(feature = "postgres")]
         pools: bound.pools.values().flat_map(Pools::all).collect(),
@@ -302,7 +321,7 @@ fn needs(
             Ok((brokers, configured, None))
         }
         #[cfg(feature = "postgres")]
-        Task::Migrate if mode == Migrations::Off => Err(configuration(vec![
+        Task::Migrate if mode == Migrations::Off && !has_outbox(&model) => Err(configuration(vec![
             "infra config: migrations: `off` says that this binary applies none; say `job`, or leave \
              UNDERLAY_TASK=migrate away"
                 .to_owned(),
@@ -317,11 +336,20 @@ fn needs(
             let configured = configured.map(|config| InfraConfig {
                 sql_servers: config.sql_servers,
                 log_config: config.log_config,
+                migrations: config.migrations,
                 ..InfraConfig::default()
             });
             Ok((databases, configured, Some(Migrations::OnStart)))
         }
     }
+}
+
+/// Whether some database needs Underlay's own tables.
+#[cfg(feature = "postgres")]
+fn has_outbox(model: &Model) -> bool {
+    let subscriptions = &model.subscriptions;
+    let records = subscriptions.iter().any(|it| it.idempotent_in.is_some());
+    records || model.databases.iter().any(|it| it.outbox)
 }
 
 impl Connected {
@@ -356,9 +384,13 @@ impl Connected {
         #[cfg(feature = "postgres")]
         {
             let root = self.declared.guard.as_ref().and_then(Guard::root);
-            let files = sql::migrations(&self.declared.entries, root).map_err(configuration)?;
+            let mut schemas = sql::schemas(&self.declared.entries, root).map_err(configuration)?;
+            if mode == Migrations::OnStart && self.declared.config.migrations == Migrations::Off {
+                // The job, where the application's own migrations are somebody else's business.
+                schemas.values_mut().for_each(|it| it.migrations.clear());
+            }
             let opened = std::mem::take(&mut self.backends.databases);
-            let migrated = sql::migrate(opened, &files, mode).await;
+            let migrated = sql::migrate(opened, &schemas, mode).await;
             self.migrated = migrated.map_err(configuration)?;
         }
         #[cfg(not(feature = "postgres"))]
@@ -418,6 +450,8 @@ impl Bound {
 /// What is left to run once the statics are bound.
 pub(crate) struct Bound {
     pub(crate) consumers: Vec<Arc<Consumer>>,
+    #[cfg(feature = "postgres")]
+    pub(crate) relays: Vec<Relay>,
     pub(crate) jobs: Jobs,
     pub(crate) buckets: server::Buckets,
     pub(crate) signing_key: underlay_backends::disk::SigningKey,
@@ -461,13 +495,24 @@ pub(crate) fn bind_statics(
                 }
             }
             (Declaration::Topic(it), Item::Topic(topic)) => match backends.topics.get(&it.name) {
-                Some(backend) => topic.bind(Arc::clone(backend)),
+                Some(backend) => topic.bind(topic::Bound {
+                    topic: Arc::clone(backend),
+                    max_message_bytes: backends.max_message_bytes.get(&it.name).copied(),
+                }),
                 None => problems.push(unbound("topic", &it.name)),
             },
             (Declaration::Subscription(it), Item::Subscription(handle)) => {
                 let key = (it.topic.clone(), it.name.clone());
                 match backends.subscriptions.get(&key) {
                     Some(source) => match Consumer::new(it, *handle, Arc::clone(source)) {
+                        #[cfg(feature = "postgres")]
+                        Ok(consumer) => match Idempotence::new(it, &pools) {
+                            Ok(idempotence) => {
+                                consumers.push(Arc::new(consumer.idempotent(idempotence)));
+                            }
+                            Err(database) => problems.push(unbound("database", database)),
+                        },
+                        #[cfg(not(feature = "postgres"))]
                         Ok(consumer) => consumers.push(Arc::new(consumer)),
                         Err(problem) => problems.push(problem),
                     },
@@ -501,6 +546,8 @@ pub(crate) fn bind_statics(
     }
     dead_letters::bind(backends.subscriptions);
     Ok(Bound {
+        #[cfg(feature = "postgres")]
+        relays: relays(entries, &pools, &backends.topics),
         consumers,
         jobs,
         buckets: backends.buckets,
@@ -509,6 +556,20 @@ pub(crate) fn bind_statics(
         #[cfg(feature = "postgres")]
         pools,
     })
+}
+
+/// A relay for each database with an outbox.
+#[cfg(feature = "postgres")]
+fn relays(
+    entries: &[Entry],
+    pools: &BTreeMap<String, Pools>,
+    topics: &BTreeMap<String, Arc<dyn Topic>>,
+) -> Vec<Relay> {
+    let with_outbox = sql::with_tables(entries);
+    let pools = pools.iter().filter(|(name, _)| with_outbox.contains(*name));
+    pools
+        .map(|(name, pools)| Relay::new(name, pools.clone(), topics.clone()))
+        .collect()
 }
 
 impl Running {
@@ -581,6 +642,14 @@ impl Running {
             for task in self.tasks {
                 // It ends by itself; handlers' panics do not reach it.
                 let _ = task.await;
+            }
+            #[cfg(feature = "postgres")]
+            {
+                let (stop, relays) = self.relays;
+                stop.send_replace(true);
+                for relay in relays {
+                    let _ = relay.await;
+                }
             }
             for broker in &self.brokers {
                 broker.close().await?;

@@ -28,6 +28,9 @@ pub struct Delivery {
     pub ordering_key: Option<String>,
     /// When the handler is given up and the message delivered again: after the subscription's `ack_deadline`.
     pub deadline: Instant,
+    /// What [`tx`](Self::tx) lends.
+    #[cfg(feature = "postgres")]
+    pub(crate) transaction: Option<crate::idempotence::Shared>,
 }
 
 /// Why a handler failed, whatever its own error type is.

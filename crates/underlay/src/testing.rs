@@ -35,6 +35,8 @@ struct State {
     buckets: server::Buckets,
     signing_key: underlay_backends::disk::SigningKey,
     #[cfg(feature = "postgres")]
+    relays: Vec<crate::outbox::Relay>,
+    #[cfg(feature = "postgres")]
     pools: BTreeMap<String, crate::database::Pools>,
 }
 
@@ -49,8 +51,9 @@ fn state() -> Result<&'static State> {
     })
 }
 
-/// Delivers every message that is waiting to its subscriptions' handlers, and those that the handlers publish, until
-/// none is left that could be delivered now. Returns how many deliveries were handled.
+/// Delivers every message that is waiting, be it with the broker or in an outbox, to its subscriptions' handlers, and
+/// those that the handlers publish, until none is left that could be delivered now. Returns how many deliveries were
+/// handled.
 ///
 /// # Errors
 ///
@@ -75,6 +78,10 @@ async fn drain_where(wanted: impl Fn(&Consumer) -> bool) -> Result<usize> {
     let mut handled = 0;
     let mut failures = Vec::new();
     loop {
+        #[cfg(feature = "postgres")]
+        for relay in &state.relays {
+            relay.send_due().await?;
+        }
         let mut received_any = false;
         for consumer in &consumers {
             for received in consumer.receive_ready().await? {
@@ -330,6 +337,8 @@ async fn prepare() -> Result<host::Clones> {
         jobs: bound.jobs,
         buckets: bound.buckets,
         signing_key: bound.signing_key,
+        #[cfg(feature = "postgres")]
+        relays: bound.relays,
         #[cfg(feature = "postgres")]
         pools: bound.pools,
     });

@@ -168,7 +168,7 @@ impl<T: Message> Publish<T> for Topic<T> {
 pub struct Topic<T> {
     name: &'static str,
     ordered_by: Option<&'static str>,
-    slot: Slot<Arc<dyn backend::Topic>>,
+    slot: Slot<Bound>,
     message: PhantomData<fn(T)>,
 }
 
@@ -234,11 +234,29 @@ impl<T: Message> Topic<T> {
     fn bound(&self) -> Result<&dyn backend::Topic> {
         self.slot
             .get()
-            .map(|topic| &**topic)
+            .map(|bound| &*bound.topic)
             .ok_or_else(|| Error::not_started("topic", self.name))
     }
 
-    fn encode(&self, message: &T, options: PublishOptions) -> Result<backend::Message> {
+    /// Refuses a message that the broker would refuse for its size, as far as that is known before it is asked.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn check_size(&self, message: &backend::Message) -> Result<()> {
+        let bound = self.slot.get();
+        let bound = bound.ok_or_else(|| Error::not_started("topic", self.name))?;
+        let size = message.size() as u64;
+        match bound.max_message_bytes {
+            Some(most) if size > most => {
+                let name = self.name;
+                let text = format!(
+                    "publish a message of {size} bytes to topic `{name}`: its broker takes at most {most}"
+                );
+                Err(Error::new(ErrorKind::InvalidArgument, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn encode(&self, message: &T, options: PublishOptions) -> Result<backend::Message> {
         let PublishOptions {
             delay,
             ordering_key,
@@ -272,14 +290,26 @@ impl<T: Message> Topic<T> {
     }
 }
 
+/// What a topic is bound to.
+#[doc(hidden)]
+pub struct Bound {
+    pub(crate) topic: Arc<dyn backend::Topic>,
+    /// The largest message that the broker takes, if there is one.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "the outbox asks")
+    )]
+    pub(crate) max_message_bytes: Option<u64>,
+}
+
 /// A topic, whatever its message type, as `bind` sees it.
 #[doc(hidden)]
 pub trait BindTopic: Send + Sync {
-    fn bind(&'static self, topic: Arc<dyn backend::Topic>);
+    fn bind(&'static self, bound: Bound);
 }
 
 impl<T: 'static> BindTopic for Topic<T> {
-    fn bind(&'static self, topic: Arc<dyn backend::Topic>) {
-        self.slot.bind(topic);
+    fn bind(&'static self, bound: Bound) {
+        self.slot.bind(bound);
     }
 }

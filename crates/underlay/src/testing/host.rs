@@ -34,10 +34,12 @@ mod shared {
 
     use tokio::sync::OnceCell;
     #[cfg(feature = "postgres")]
-    use underlay_backends::postgres::migrations::Migration;
+    use underlay_backends::postgres::tables;
     use underlay_local::{Kind, Options, Provisioned};
 
     use super::{Entry, InfraConfig, Model, Result, configuration};
+    #[cfg(feature = "postgres")]
+    use crate::sql::Schema;
 
     /// The servers that this process's tests use, for as long as it lives.
     struct Host {
@@ -133,10 +135,10 @@ mod shared {
             return Ok(Vec::new());
         };
         let root = crate::local::checkout()?.root;
-        let files = crate::sql::migrations(entries, Some(&root)).map_err(configuration)?;
-        let none = Vec::new();
+        let schemas = crate::sql::schemas(entries, Some(&root)).map_err(configuration)?;
+        let none = Schema::default();
         let cloned = join_all(model.databases.iter().map(async |database| {
-            let files = files.get(&database.name).unwrap_or(&none);
+            let schema = schemas.get(&database.name).unwrap_or(&none);
             let servers = &host.provisioned.config.sql_servers;
             let place = servers
                 .iter()
@@ -145,10 +147,10 @@ mod shared {
                 .filter(|it| it.migrator.is_some())
                 .map(|it| it.username.as_str());
             let build = async |options: sqlx::postgres::PgConnectOptions| {
-                crate::sql::migrate_fresh(files, &options, service).await
+                crate::sql::migrate_fresh(schema, &options, service).await
             };
             let template = cluster
-                .template(&template_name(&database.name, files), build)
+                .template(&template_name(&database.name, schema), build)
                 .await?;
             Ok((database.name.as_str(), cluster.clone(&template).await?))
         }));
@@ -176,8 +178,10 @@ mod shared {
 
     /// Everything that a migrated database's content depends on.
     #[cfg(feature = "postgres")]
-    fn template_name(name: &str, files: &[Migration]) -> String {
-        let files = files.iter().map(|it| format!("\n{}\n{}", it.file, it.sql));
-        format!("{name}{}", files.collect::<String>())
+    fn template_name(name: &str, schema: &Schema) -> String {
+        let files = schema.migrations.iter();
+        let files = files.map(|it| format!("\n{}\n{}", it.file, it.sql));
+        let tables = schema.tables.then(tables::content).unwrap_or_default();
+        format!("{name}{}{tables}", files.collect::<String>())
     }
 }
