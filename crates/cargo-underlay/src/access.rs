@@ -139,7 +139,7 @@ pub(crate) fn ssl_mode(mode: PgSslMode) -> &'static str {
 }
 
 /// A text as it can stand anywhere in a URL.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         match byte {

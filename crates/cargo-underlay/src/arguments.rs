@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Reset(command::reset::Arguments),
     Namespace(command::namespace::Arguments),
     Db(command::db::Arguments),
+    Topic(command::topic::Arguments),
     Postgres(command::postgres::Arguments),
     Doctor(command::doctor::Arguments),
 }
@@ -60,6 +61,7 @@ impl Command {
             Self::Down(arguments) => command::down::run(arguments, output),
             Self::Reset(arguments) => command::reset::run(arguments, output),
             Self::Db(arguments) => command::db::run(arguments, output),
+            Self::Topic(arguments) => command::topic::run(arguments, output),
             Self::Postgres(arguments) => command::postgres::run(arguments, output),
             Self::Doctor(arguments) => command::doctor::run(arguments, output),
             Self::Namespace(arguments) => command::namespace::run(arguments, output),

@@ -1,8 +1,8 @@
 //! A program that is run in this one's place, on its terminal. Does not know what it is for.
 
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus, Stdio};
 
-use tokio::process::Command;
+use tokio::{io::AsyncReadExt as _, process::Command};
 
 use crate::{
     failure::{Failure, os_text},
@@ -14,7 +14,21 @@ use crate::{
 /// # Errors
 ///
 /// When it cannot be run.
-pub(crate) async fn run(mut command: Command) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(command: Command) -> Result<ExitCode, Failure> {
+    Ok(exit_code(wait(command).await?.0))
+}
+
+/// Runs a program to its end, and gives what it wrote to standard output.
+///
+/// # Errors
+///
+/// When it cannot be run.
+pub(crate) async fn output(mut command: Command) -> Result<(ExitStatus, Vec<u8>), Failure> {
+    command.stdout(Stdio::piped());
+    wait(command).await
+}
+
+async fn wait(mut command: Command) -> Result<(ExitStatus, Vec<u8>), Failure> {
     let program = command
         .as_std()
         .get_program()
@@ -28,6 +42,14 @@ pub(crate) async fn run(mut command: Command) -> Result<ExitCode, Failure> {
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| cannot(&error))?;
+    let stdout = child.stdout.take();
+    let reading = tokio::spawn(async {
+        let mut written = Vec::new();
+        if let Some(mut stdout) = stdout {
+            stdout.read_to_end(&mut written).await?;
+        }
+        Ok(written)
+    });
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
@@ -38,7 +60,10 @@ pub(crate) async fn run(mut command: Command) -> Result<ExitCode, Failure> {
             },
         }
     };
-    Ok(exit_code(status.map_err(|error| cannot(&error))?))
+    let status = status.map_err(|error| cannot(&error))?;
+    let written = reading.await.map_err(std::io::Error::other);
+    let written = written.flatten().map_err(|error| cannot(&error))?;
+    Ok((status, written))
 }
 
 /// The command's exit code; 128 and the signal's number if one ended it, as shells say it.

@@ -11,4 +11,5 @@ pub(crate) mod namespace;
 pub(crate) mod postgres;
 pub(crate) mod ps;
 pub(crate) mod reset;
+pub(crate) mod topic;
 pub(crate) mod up;

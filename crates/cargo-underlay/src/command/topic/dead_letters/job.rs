@@ -1,0 +1,67 @@
+//! Runs the application's binary as a job, whose standard output is the answer.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::{Place, request::Request};
+use crate::{child, failure::Failure, output::Output, workspace::Workspace};
+
+/// What the job answers.
+///
+/// # Errors
+///
+/// When it cannot be built or fails; it has then said why.
+pub(super) async fn run(
+    workspace: &Workspace,
+    place: &Place,
+    request: &Request,
+    output: &Output,
+) -> Result<Value, Failure> {
+    let binary = workspace.binary(&place.selection)?;
+    let mut command = workspace.cargo("run");
+    command.args([
+        "--quiet",
+        "-p",
+        &binary.package.name,
+        "--bin",
+        &binary.target.name,
+    ]);
+    command.env("UNDERLAY_TASK", request.task());
+    match &place.env {
+        Some(file) => {
+            let file = fs::canonicalize(file).map_err(|error| Failure::io("find", file, &error))?;
+            command.env("UNDERLAY_INFRA", file)
+        }
+        // What stands there in the environment is of another one.
+        None => command.env_remove("UNDERLAY_INFRA"),
+    };
+    if let Some(namespace) = &place.namespace {
+        command.env("UNDERLAY_NAMESPACE", namespace);
+    }
+    if std::env::var_os("RUST_LOG").is_none() {
+        // How it gets ready is of no interest here.
+        command.env("RUST_LOG", "warn");
+    }
+    let (status, stdout) = child::output(command.into()).await?;
+    if !status.success() {
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        let message = "the application did not do it; its messages stand above";
+        // People have read them.
+        let problems = match output.is_json() {
+            true => Failure::error(message).problems,
+            false => Vec::new(),
+        };
+        return Err(Failure {
+            code: code.unwrap_or(Failure::FAILED),
+            problems,
+            root: None,
+        });
+    }
+    serde_json::from_slice(&stdout).map_err(|error| {
+        Failure::error(format!(
+            "what the application wrote to standard output as the job is not one JSON document: {error}; does its `main` \
+             print something before `#[underlay::main]`, or was it built with another version of underlay?"
+        ))
+    })
+}
