@@ -8,24 +8,24 @@
     reason = "a failure is a panic, and its text for people"
 )]
 
+#[path = "nats/ordered.rs"]
+mod ordered;
+#[path = "nats/server.rs"]
+mod server;
+
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    process::ExitCode,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU32, Ordering},
-        mpsc,
     },
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use libtest_mimic::{Arguments, Failed, Trial};
-use tempfile::TempDir;
 use tokio::time::timeout;
 use underlay_backends::{
     ErrorKind,
@@ -35,98 +35,12 @@ use underlay_backends::{
     topic::{Message, Received, Subscription, SubscriptionOptions, Topic, TopicOptions},
 };
 
-/// How long a server may take to say where it listens.
-const START: Duration = Duration::from_secs(20);
+use crate::server::Server;
+
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Ends in no test by itself.
 const LONG: Duration = Duration::from_secs(60);
-
-/// A server of the tests' own, which ends with this.
-struct Server {
-    process: Mutex<Child>,
-    address: String,
-    folder: TempDir,
-}
-
-impl Server {
-    /// Starts it, or says why that cannot be.
-    fn start(config: &str) -> Result<Self, String> {
-        let folder = TempDir::new().map_err(|error| error.to_string())?;
-        let (process, address) = launch(folder.path(), "127.0.0.1:-1", config)?;
-        Ok(Self {
-            process: Mutex::new(process),
-            address,
-            folder,
-        })
-    }
-
-    /// Kills it and starts it again, with the same messages at the same address.
-    fn restart(&self) {
-        let mut process = self.process.lock().unwrap();
-        process.kill().unwrap();
-        process.wait().unwrap();
-        (*process, _) = launch(self.folder.path(), &self.address, "").unwrap();
-    }
-}
-
-/// A server with its files in a folder, and where it listens.
-fn launch(folder: &Path, listen: &str, config: &str) -> Result<(Child, String), String> {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let program = std::env::split_paths(&paths)
-        .chain([PathBuf::from("/usr/sbin")])
-        .map(|folder| folder.join("nats-server"))
-        .find(|program| program.is_file());
-    let program = program.ok_or(
-        "there is no program `nats-server`; install it (Debian: `apt-get install nats-server`)",
-    )?;
-    let file = folder.join("server.conf");
-    let store = folder.join("store");
-    let text = format!(
-        "listen: {listen:?}\njetstream {{ store_dir: {:?} }}\n{config}\n",
-        store.display().to_string()
-    );
-    std::fs::write(&file, text).map_err(|error| error.to_string())?;
-    let mut process = Command::new(&program)
-        .arg("-c")
-        .arg(&file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("{} does not start: {error}", program.display()))?;
-    let log = process.stderr.take().ok_or("the server has no log")?;
-    let (sender, lines) = mpsc::channel();
-    // Ends with the server, which would stand still if nobody read its log.
-    thread::spawn(move || {
-        for line in BufReader::new(log).lines().map_while(Result::ok) {
-            // Nobody listens any more once the server is up.
-            let _ = sender.send(line);
-        }
-    });
-    let begun = Instant::now();
-    let (mut text, mut address) = (String::new(), None);
-    while let Ok(line) = lines.recv_timeout(START.saturating_sub(begun.elapsed())) {
-        if let Some((_, place)) = line.split_once("Listening for client connections on ") {
-            address = Some(place.trim().to_owned());
-        }
-        if let (Some(address), true) = (&address, line.contains("Server is ready")) {
-            return Ok((process, address.clone()));
-        }
-        text += &line;
-    }
-    let _ = process.kill();
-    let _ = process.wait();
-    Err(format!("{} did not come up: {text}", program.display()))
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let process = self.process.get_mut().unwrap();
-        let _ = process.kill();
-        let _ = process.wait();
-    }
-}
 
 /// A name that no other test uses.
 fn fresh_name() -> String {
@@ -219,18 +133,17 @@ fn trials(server: Arc<Server>) -> Vec<Trial> {
         trials.extend(cases.into_iter().filter_map(|case| trial(suite, case)));
     }
     macro_rules! own {
-        ($($name:ident)*) => {$({
+        ($($name:path,)*) => {$({
             let server = Arc::clone(&server);
-            trials.push(Trial::test(concat!("nats::", stringify!($name)), move || {
+            let name = concat!("nats::", stringify!($name)).replace(' ', "");
+            trials.push(Trial::test(name, move || {
                 run($name(server));
                 Ok(())
             }));
         })*};
     }
     own! {
-        impossible_names missing_things wrong_streams_and_consumers existing_consumer every_text
-        foreign_messages cancelled_receives dead_letters_once foreign_receipts passwords
-        survives_a_restart_of_the_client restarted_server closing large_batches
+        impossible_names, missing_things, wrong_streams_and_consumers, existing_consumer, every_text, foreign_messages, foreign_ids, cancelled_receives, dead_letters_once, foreign_receipts, delayed_while_nobody_receives, no_delays, passwords, survives_a_restart_of_the_client, restarted_server, closing, large_batches, ordered::only_the_first_of_a_key, ordered::vanished_receivers, ordered::given_up, ordered::restarted_servers, ordered::full_window, ordered::lost_deliveries,
     }
     trials
 }
@@ -366,6 +279,22 @@ async fn wrong_streams_and_consumers(server: Arc<Server>) {
         assert_eq!(error.kind(), ErrorKind::PreconditionFailed, "{error}");
     }
     let name = fresh_name();
+    let config = stream::Config {
+        name: name.clone(),
+        duplicate_window: Duration::from_secs(1),
+        ..stream::Config::default()
+    };
+    streams.create_stream(config).await.unwrap();
+    let once = TopicOptions {
+        exactly_once: true,
+        ..TopicOptions::default()
+    };
+    let error = broker.topic(&name, once).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::PreconditionFailed, "{error}");
+    broker.topic(&name, TopicOptions::default()).await.unwrap();
+    let error = broker.topic(&name, once).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::PreconditionFailed, "{error}");
+    let name = fresh_name();
     broker.topic(&name, TopicOptions::default()).await.unwrap();
     let config = consumer::pull::Config {
         durable_name: Some("gives-up".to_owned()),
@@ -440,6 +369,99 @@ async fn foreign_messages(server: Arc<Server>) {
     assert_eq!(received.message, message("plain"));
     assert_eq!(received.id, stored.sequence.to_string());
     fresh.subscription.ack(&received.receipt).await.unwrap();
+}
+
+/// Other clients choose any ids; letters are found by them.
+async fn foreign_ids(server: Arc<Server>) {
+    const LONG_ID: &str = match std::str::from_utf8(&[b'.'; 1000]) {
+        Ok(id) => id,
+        Err(_) => panic!("dots are text"),
+    };
+    let fresh = fresh(&server).await;
+    let streams = jetstream(&server).await;
+    let ids = ["a.b", "* >", "ü", LONG_ID];
+    for id in ids {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Msg-Id", id);
+        let sent = streams.publish_with_headers(fresh.name.clone(), headers, id.into());
+        sent.await.unwrap().await.unwrap();
+        let received = take_one(&*fresh.subscription).await;
+        assert_eq!(received.id, id);
+        let buried = fresh.subscription.dead_letter(&received.receipt, "bad");
+        buried.await.unwrap();
+    }
+    for id in ids {
+        assert!(fresh.subscription.release(id).await.unwrap());
+        let received = take_one(&*fresh.subscription).await;
+        assert_eq!((&*received.id, received.attempt), (id, 1));
+        assert_eq!(received.message, message(id));
+        let buried = fresh.subscription.dead_letter(&received.receipt, "bad");
+        buried.await.unwrap();
+        assert!(fresh.subscription.discard(id).await.unwrap());
+        assert!(!fresh.subscription.discard(id).await.unwrap());
+    }
+    for id in ["", "*", ">", "a", "a.b"] {
+        assert!(!fresh.subscription.release(id).await.unwrap());
+    }
+}
+
+/// What is published while nobody receives comes when somebody does, and once, though two move it.
+async fn delayed_while_nobody_receives(server: Arc<Server>) {
+    let name = fresh_name();
+    let publisher = connect(&server).await;
+    let topic = publisher.topic(&name, TopicOptions::default()).await;
+    let topic = topic.unwrap();
+    let publishing = publisher.subscription(&name, "one", subscribe(LONG)).await;
+    drop(publishing.unwrap());
+    publisher.close().await.unwrap();
+    drop(topic);
+    let publisher = connect(&server).await;
+    let topic = publisher.topic(&name, TopicOptions::default()).await;
+    let delayed = |body: &str, millis| Message {
+        delay: Some(Duration::from_millis(millis)),
+        ..message(body)
+    };
+    let batch = vec![
+        delayed("third", 1500),
+        delayed("second", 1),
+        message("first"),
+    ];
+    let ids = topic.unwrap().publish_batch(batch).await.unwrap();
+    let (one, other) = (connect(&server).await, connect(&server).await);
+    let mut received = Vec::new();
+    let mut subscriptions = Vec::new();
+    for broker in [&one, &other] {
+        broker.topic(&name, TopicOptions::default()).await.unwrap();
+        let subscription = broker.subscription(&name, "one", subscribe(LONG)).await;
+        subscriptions.push(subscription.unwrap());
+    }
+    while received.len() < ids.len() {
+        let next = take_one(&*subscriptions[received.len() % 2]).await;
+        assert_eq!((next.attempt, next.message.delay), (1, None));
+        subscriptions[0].ack(&next.receipt).await.unwrap();
+        received.push(next.id);
+    }
+    assert_eq!(received, [&*ids[2], &*ids[1], &*ids[0]]);
+    let more = timeout(Duration::from_secs(1), subscriptions[0].receive(1, LONG)).await;
+    assert!(more.is_err(), "delivered twice: {more:?}");
+}
+
+/// A topic whose streams were made by hand, without the one for delays.
+async fn no_delays(server: Arc<Server>) {
+    let fresh = fresh(&server).await;
+    let streams = jetstream(&server).await;
+    let delayed = format!("{}-delayed", fresh.name);
+    streams.delete_stream(&delayed).await.unwrap();
+    let broker = Broker::connect(&server.address, false).await.unwrap();
+    let topic = broker.topic(&fresh.name, TopicOptions::default()).await;
+    let later = Message {
+        delay: Some(LONG),
+        ..message("later")
+    };
+    let error = topic.unwrap().publish(later).await.expect_err("no stream");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let hint = format!("`nats stream add {delayed} --subjects '{delayed}'");
+    assert!(error.to_string().contains(&hint), "{error}");
 }
 
 /// However often receiving is given up, and whenever: each message comes, long before a lease ends.
