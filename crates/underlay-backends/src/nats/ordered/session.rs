@@ -35,6 +35,8 @@ const EXPIRES: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(2);
 /// How often it is checked whether everything is here, while it is not.
 const RECHECK: Duration = Duration::from_millis(200);
+/// How long to wait, at most, before it is tried again to become the receiver.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a failed session waits before the next one.
 const RETRY: Duration = Duration::from_millis(500);
 /// How long an answer to an acknowledgement is waited for, before it is sent again.
@@ -80,7 +82,8 @@ async fn session(line: &Line) -> Result<()> {
         if let Some(claim) = line.claims.take().await? {
             break claim;
         }
-        line.stopped_or(line.claims.time / 10).await;
+        line.stopped_or((line.claims.time / 10).min(ASK_AGAIN))
+            .await;
     };
     let inbox = line.client.new_inbox();
     let answers = line.client.subscribe(format!("{inbox}.*")).await;
