@@ -34,6 +34,7 @@ use crate::{
         receiving::{Receiving, Source},
         token::Verifier,
         topic::GcpTopic,
+        unary::Unary,
     },
     topic::{self, Subscription, SubscriptionOptions, Topic, TopicOptions},
 };
@@ -55,6 +56,7 @@ struct Inner {
     admin: Admin,
     publisher: BasePublisher,
     subscriber: Subscriber,
+    unary: Unary,
     /// The topics that were asked for.
     topics: Mutex<HashMap<String, (TopicOptions, Arc<GcpTopic>)>>,
     /// What lets messages come, to be stopped.
@@ -143,6 +145,7 @@ impl Broker {
                 },
                 publisher: client!(BasePublisher::builder().with_retry_policy(retries)),
                 subscriber: client!(Subscriber::builder()),
+                unary: Unary::new(endpoint.as_deref(), &credentials)?,
                 topics: Mutex::default(),
                 sources: Mutex::default(),
                 closed: Arc::default(),
@@ -235,7 +238,7 @@ impl Broker {
             source,
             dead_letters: DeadLetters {
                 subscription: name.to_owned(),
-                subscriber: inner.subscriber.clone(),
+                unary: inner.unary.clone(),
                 letters,
                 topic,
                 looking: tokio::sync::Mutex::new(()),

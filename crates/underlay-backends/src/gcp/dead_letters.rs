@@ -1,47 +1,30 @@
 //! The dead letters of a subscription: a topic, and a subscription of it that keeps them.
 //!
-//! Google has no way to look at messages without leasing them: a look is a stream that ends when nothing came for a
-//! while, and gives back what it read.
+//! Google has no way to look at messages without leasing them: a look pulls until no other comes, and gives back what
+//! it pulled.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
-use google_cloud_pubsub::{
-    client::Subscriber,
-    model::Message as Wire,
-    subscriber::{MessageStream, ShutdownBehavior, handler::Handler},
-};
-use tokio::{
-    sync::{Mutex, MutexGuard},
-    time::timeout,
-};
+use google_cloud_pubsub::model::Message as Wire;
+use tokio::sync::Mutex;
 
 use crate::{
     Result,
-    gcp::{error, message, names, topic::GcpTopic},
+    gcp::{message, names, topic::GcpTopic, unary::Unary},
     topic::{DeadLetter, Message},
 };
 
-/// How long the first letter may take to come, the connection included.
-const FIRST: Duration = Duration::from_secs(3);
-/// After how long without another one there is none.
-const NEXT: Duration = Duration::from_millis(750);
-/// How long Google may take to hear which were let go.
-const FLUSH: Duration = Duration::from_secs(10);
-/// After how long Google delivers what a process that died was looking at.
-const LEASE: Duration = Duration::from_secs(10);
 /// How many letters one look sees.
-pub(super) const SEEN: usize = 10_000;
-/// How many bytes they may have together.
-const SEEN_BYTES: i64 = 256 << 20;
+const SEEN: usize = 10_000;
+/// How many bytes they may have together before no more are pulled.
+const SEEN_BYTES: usize = 256 << 20;
+/// After how many pulls without another letter there is none: one alone may be empty although there are some.
+const EMPTY: usize = 2;
 
 pub(super) struct DeadLetters {
     /// The subscription whose messages are given up.
     pub(super) subscription: String,
-    pub(super) subscriber: Subscriber,
+    pub(super) unary: Unary,
     /// Where letters are published.
     pub(super) letters: GcpTopic,
     /// Where released ones are.
@@ -68,14 +51,9 @@ impl DeadLetters {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let mut look = self.look().await;
-        let mut found = BTreeMap::new();
-        while let Some((letter, handler)) = look.next().await? {
-            look.handlers.push(handler);
-            found.insert(letter.id.clone(), letter);
-        }
-        look.end().await;
-        let mut letters: Vec<DeadLetter> = found.into_values().collect();
+        let _looking = self.looking.lock().await;
+        let (mut letters, receipts) = self.look().await?;
+        self.give_back(receipts.into_values()).await?;
         // Ids are numbers that mostly rise, which tells apart what was given up at one time.
         let age = |letter: &DeadLetter| (letter.failed_at, letter.id.len(), letter.id.clone());
         letters.sort_by_cached_key(age);
@@ -94,80 +72,55 @@ impl DeadLetters {
     }
 
     async fn take(&self, id: &str, release: bool) -> Result<bool> {
-        let mut look = self.look().await;
-        // There are several if a process died after it had published one.
-        let (mut found, mut ended) = (None, Vec::new());
-        while let Some((letter, handler)) = look.next().await? {
-            if letter.id == id {
-                found = Some(letter);
-                ended.push(handler);
-            } else {
-                look.handlers.push(handler);
-            }
-        }
-        let is_found = found.is_some();
-        if let Some(letter) = found
-            && release
-        {
+        let _looking = self.looking.lock().await;
+        let (letters, mut receipts) = self.look().await?;
+        let taken = receipts.remove(id);
+        self.give_back(receipts.into_values()).await?;
+        let letter = letters.into_iter().find(|letter| letter.id == id);
+        let (Some(letter), Some(taken)) = (letter, taken) else {
+            return Ok(false);
+        };
+        if release {
             let wire = message::released(letter.message, id, &self.subscription);
             self.topic.send(vec![wire]).await?;
         }
-        ended.into_iter().for_each(Handler::ack);
-        look.end().await;
-        Ok(is_found)
+        self.unary
+            .ack(&names::dead_subscription(&self.subscription), &taken)
+            .await?;
+        Ok(true)
     }
 
-    async fn look(&self) -> Look<'_> {
-        let looking = self.looking.lock().await;
+    /// Leases all letters: each once, and by id what ends its deliveries. There are several of one letter if it was
+    /// delivered twice, or if a process died after it had published it and before it had said so.
+    async fn look(&self) -> Result<(Vec<DeadLetter>, HashMap<String, Vec<String>>)> {
         let name = names::dead_subscription(&self.subscription);
-        let stream = self
-            .subscriber
-            .subscribe(&name)
-            .set_max_lease_extension(LEASE)
-            .set_max_outstanding_messages(SEEN as i64)
-            .set_max_outstanding_bytes(SEEN_BYTES)
-            .set_shutdown_behavior(ShutdownBehavior::NackImmediately)
-            .build();
-        Look {
-            name,
-            stream,
-            handlers: Vec::new(),
-            seen: 0,
-            _looking: looking,
-        }
-    }
-}
-
-/// A stream of letters. Dropped or ended, it gives back those that were not acknowledged.
-struct Look<'a> {
-    name: String,
-    stream: MessageStream,
-    /// Those that are to be given back.
-    handlers: Vec<Handler>,
-    seen: usize,
-    _looking: MutexGuard<'a, ()>,
-}
-
-impl Look<'_> {
-    /// The next letter; `None` when there seems to be no other.
-    async fn next(&mut self) -> Result<Option<(DeadLetter, Handler)>> {
-        if self.seen == SEEN {
-            return Ok(None);
-        }
-        let wait = if self.seen == 0 { FIRST } else { NEXT };
-        match timeout(wait, self.stream.next()).await {
-            Ok(Some(Ok((wire, handler)))) => {
-                self.seen += 1;
-                Ok(Some((letter(wire), handler)))
+        let (mut letters, mut receipts) = (Vec::new(), HashMap::<String, Vec<String>>::new());
+        let (mut bytes, mut empty) = (0, 0);
+        while empty < EMPTY && letters.len() < SEEN && bytes < SEEN_BYTES {
+            let before = letters.len();
+            for pulled in self.unary.pull(&name).await? {
+                let letter = letter(pulled.message);
+                let of_letter = receipts.entry(letter.id.clone()).or_default();
+                of_letter.push(pulled.ack_id);
+                if of_letter.len() == 1 {
+                    bytes += message::size(&letter.message);
+                    letters.push(letter);
+                }
             }
-            Ok(Some(Err(error))) => Err(error::failed(&self.name, "look at dead letters", error)),
-            Ok(None) | Err(_) => Ok(None),
+            // Those that came again are leased to somebody, or their leases have ended: there are no others.
+            empty = if letters.len() == before {
+                empty + 1
+            } else {
+                0
+            };
         }
+        Ok((letters, receipts))
     }
 
-    /// Ends it, and returns when Google knows.
-    async fn end(self) {
-        let _ = timeout(FLUSH, self.stream.shutdown_token().shutdown()).await;
+    async fn give_back(&self, receipts: impl Iterator<Item = Vec<String>>) -> Result<()> {
+        let receipts: Vec<String> = receipts.flatten().collect();
+        let name = names::dead_subscription(&self.subscription);
+        self.unary.give_back(&name, &receipts).await
     }
 }
 

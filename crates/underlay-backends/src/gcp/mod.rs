@@ -46,6 +46,7 @@ mod queue;
 mod receiving;
 mod token;
 mod topic;
+mod unary;
 
 use crate::capabilities::{Backend, Capabilities, TopicCapabilities};
 

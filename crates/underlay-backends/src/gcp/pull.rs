@@ -191,5 +191,7 @@ async fn read(
             None => break,
         }
     }
+    // First the stream, or Google would deliver what is given back to it again.
+    drop(stream);
     let _ = timeout(FLUSH, ending.shutdown()).await;
 }
