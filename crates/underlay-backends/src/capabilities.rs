@@ -75,6 +75,8 @@ pub fn backends() -> Vec<Backend> {
     backends.extend(crate::disk::BACKENDS);
     #[cfg(feature = "gcp-pubsub")]
     backends.extend(crate::gcp::BACKENDS);
+    #[cfg(feature = "aws-sns-sqs")]
+    backends.extend(crate::aws::BACKENDS);
     #[cfg(feature = "nats")]
     backends.extend(crate::nats::BACKENDS);
     backends.sort_by_key(|backend| (backend.capabilities.primitive(), backend.provider));

@@ -10,7 +10,7 @@ pub mod capabilities;
 pub mod error;
 pub mod topic;
 
-#[cfg(any(feature = "memory", feature = "disk", feature = "nats"))]
+#[cfg(any(feature = "memory", feature = "disk", feature = "nats", feature = "aws-sns-sqs"))]
 mod id;
 #[cfg(any(feature = "nats", feature = "gcp-pubsub"))]
 mod key_order;
@@ -19,6 +19,8 @@ mod object_history;
 #[cfg(any(feature = "memory", feature = "disk"))]
 mod object_url;
 
+#[cfg(feature = "aws-sns-sqs")]
+pub mod aws;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "disk")]

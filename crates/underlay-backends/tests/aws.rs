@@ -1,0 +1,153 @@
+//! The provider `aws_sns_sqs` on two independent emulators, LocalStack and moto: the conformance suite on each, and what
+//! only SNS and SQS can get wrong.
+//!
+//! Starts both itself, on free ports. One that is not installed has its tests reported ignored; they fail where
+//! `UNDERLAY_REQUIRE` names `localstack` or `moto`. What an emulator does other than Amazon is listed in
+//! [`NOT_APPLICABLE`], and printed. Neither of them checks queue policies, permissions or signatures.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failure is a panic, and its text for people"
+)]
+
+#[path = "aws/emulator.rs"]
+mod emulator;
+#[path = "aws/own.rs"]
+mod own;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::time::timeout;
+use underlay_backends::{
+    aws::{self, Broker},
+    capabilities::TopicCapabilities,
+    conformance::{Clock, TopicHarness, TopicUnderTest, is_required, topic_cases},
+    topic::{Broker as _, SubscriptionOptions, TopicOptions},
+};
+
+use emulator::{Emulator, Kind};
+
+/// Longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How many tests run at once where nothing else is asked for: they wait more than they compute.
+const THREADS: usize = 8;
+
+/// What cannot be seen on an emulator, and why: which one, the test, the reason.
+const NOT_APPLICABLE: &[(Kind, &str, &str)] = &[];
+
+struct Harness {
+    emulator: Arc<Emulator>,
+}
+
+#[async_trait]
+impl TopicHarness for Harness {
+    fn capabilities(&self) -> TopicCapabilities {
+        aws::TOPIC
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::Real
+    }
+
+    async fn fresh(&self, options: TopicOptions, subscriptions: &[&str]) -> TopicUnderTest {
+        let broker = self.emulator.broker(true).await;
+        let is_fifo = options.ordered || options.exactly_once;
+        let name = self.emulator.fresh_topic(is_fifo);
+        let topic = broker.topic(&name, options).await.unwrap();
+        let mut under_test = Vec::new();
+        for _ in subscriptions {
+            let queue = self.emulator.fresh_queue(is_fifo);
+            let subscription = broker.subscription(&name, &queue, SubscriptionOptions::default());
+            under_test.push(subscription.await.unwrap());
+        }
+        TopicUnderTest {
+            topic,
+            subscriptions: under_test,
+            guard: Box::new((broker, Arc::clone(&self.emulator))),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let mut trials = Vec::new();
+    for kind in [Kind::LocalStack, Kind::Moto] {
+        let emulator = if arguments.list {
+            Err("nothing is started to list the tests".to_owned())
+        } else {
+            Emulator::start(kind)
+        };
+        match emulator {
+            Ok(emulator) => trials.extend(trials_of(&Arc::new(emulator))),
+            Err(reason) => {
+                let text = format!("{} cannot be had: {reason}", kind.name());
+                let is_required = is_required(kind.name());
+                if !is_required {
+                    eprintln!("ignored: topic::aws_sns_sqs: {text}");
+                }
+                let name = format!("topic::aws_sns_sqs::{}::reachable", kind.name());
+                let trial = Trial::test(name, move || Err(Failed::from(text)));
+                trials.push(trial.with_ignored_flag(!is_required));
+            }
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trials_of(emulator: &Arc<Emulator>) -> Vec<Trial> {
+    let kind = emulator.kind;
+    let is_applicable = |case: &str| {
+        let reason = NOT_APPLICABLE
+            .iter()
+            .find(|it| (it.0, it.1) == (kind, case));
+        if let Some((_, _, reason)) = reason {
+            eprintln!(
+                "not applicable: topic::aws_sns_sqs::{case}: {}: {reason}",
+                kind.name()
+            );
+        }
+        reason.is_none()
+    };
+    let mut trials = Vec::new();
+    let harness = Harness {
+        emulator: Arc::clone(emulator),
+    };
+    for case in topic_cases(harness) {
+        let name = format!("topic::aws_sns_sqs::{}::{}", kind.name(), case.name);
+        if let Some(lacking) = case.lacking {
+            eprintln!("not applicable: {name}: aws_sns_sqs declares that it lacks {lacking}");
+        } else if is_applicable(case.name) {
+            trials.push(Trial::test(name, move || run(case.run())));
+        }
+    }
+    for (case, test) in own::TESTS {
+        if is_applicable(case) {
+            let emulator = Arc::clone(emulator);
+            let name = format!("aws_sns_sqs::{}::{case}", kind.name());
+            trials.push(Trial::test(name, move || run(test(emulator))));
+        }
+    }
+    trials
+}
+
+fn run(test: impl Future<Output = ()>) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .unwrap()
+        .block_on(async { timeout(PATIENCE, test).await })
+        .map_err(|_| Failed::from(format!("not done after {PATIENCE:?}")))
+}
+
+impl Emulator {
+    /// A connection to it.
+    async fn broker(&self, provision: bool) -> Broker {
+        let credentials = ("test", "test");
+        let broker = Broker::connect_to(&self.endpoint, emulator::REGION, credentials, provision);
+        broker.await.unwrap()
+    }
+}
