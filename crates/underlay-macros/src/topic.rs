@@ -3,6 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Type;
+use syn::ext::IdentExt as _;
 use underlay_model::model::{Delivery, Topic};
 use underlay_model::{Declaration, name};
 
@@ -73,7 +74,7 @@ fn expand(item: &StaticItem, message: Option<&Type>, args: &Args, errors: &Error
         delivery,
         ordered_by,
     } = args;
-    let ordered_by_name = ordered_by.as_ref().map(Ident::to_string);
+    let ordered_by_name = ordered_by.as_ref().map(|it| it.unraw().to_string());
     let ordered_by_expr = match &ordered_by_name {
         Some(name) => quote!(::underlay::__private::core::option::Option::Some(#name)),
         None => quote!(::underlay::__private::core::option::Option::None),
@@ -124,7 +125,7 @@ fn expand(item: &StaticItem, message: Option<&Type>, args: &Args, errors: &Error
     };
     let check = ordered_by.as_ref().filter(|_| message.is_some()).map(|ident| {
         let attributes = attributes(quote!(ATTRIBUTES));
-        let name = ident.to_string();
+        let name = ident.unraw().to_string();
         let call = quote_spanned!(ident.span()=> ::underlay::__private::check_attribute(#attributes, #name));
         quote!(const _: () = #call;)
     });

@@ -44,6 +44,7 @@ impl Server {
             engine: Engine::Postgres,
             migrations: Vec::new(),
             migrations_dir: None,
+            outbox: false,
             service: String::new(),
             doc: String::new(),
             source: Source::default(),

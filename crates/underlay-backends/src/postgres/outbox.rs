@@ -93,8 +93,8 @@ pub async fn due(pool: &PgPool, topics: &[String]) -> Result<Vec<Waiting>, sqlx:
                      WHERE e.topic = w.topic AND e.ordering_key = w.ordering_key AND e.id < w.id \
                      AND e.error IS NULL AND e.due_at > clock_timestamp()\
                  )) ORDER BY w.id LIMIT $2\
-             ) AS first\
-         ) AS some ON some.id = o.id WHERE some.before < $3 ORDER BY o.id",
+             ) AS head\
+         ) AS sized ON sized.id = o.id WHERE sized.before < $3 ORDER BY o.id",
     )
     .bind(topics)
     .bind(MAX_MESSAGES)
