@@ -16,6 +16,7 @@ use underlay_backends::topic::{Broker, Subscription, Topic};
 use underlay_model::infra::ObjectStorage;
 use underlay_model::{InfraConfig, Model};
 
+use crate::push::Pushes;
 #[cfg(feature = "postgres")]
 use crate::sql;
 
@@ -37,6 +38,8 @@ pub(crate) struct Backends {
     pub(crate) buckets: BTreeMap<String, Arc<dyn Bucket>>,
     pub(crate) caches: BTreeMap<String, Arc<dyn Cache>>,
     pub(crate) secrets: BTreeMap<String, String>,
+    /// What answers the messages that brokers push.
+    pub(crate) pushes: Pushes,
     /// Brokers that have something to write when the application stops.
     pub(crate) brokers: Vec<Arc<dyn Broker>>,
     /// What signs and checks the URLs of objects that this process serves.
@@ -69,7 +72,7 @@ pub(crate) async fn connect(
     };
     let (databases, pubsub, buckets) = tokio::join!(
         databases,
-        pubsub::connect(config, model, deadline),
+        pubsub::connect(config, model, base_url, deadline),
         connect_buckets(config, model, base_url, &signing_key),
     );
     let databases = databases.map_err(|errors| problems.extend(errors));
@@ -93,6 +96,7 @@ pub(crate) async fn connect(
             .iter()
             .map(|(name, value)| (name.clone(), value.expose().to_owned()))
             .collect(),
+        pushes: Pushes::new(),
         brokers: Vec::new(),
         signing_key,
     };
@@ -104,6 +108,7 @@ pub(crate) async fn connect(
         }
         backends.topics.extend(connected.topics);
         backends.subscriptions.extend(connected.subscriptions);
+        backends.pushes.extend(connected.pushes);
         backends.brokers.push(connected.broker);
     }
     Ok(backends)

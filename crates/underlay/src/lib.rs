@@ -30,6 +30,7 @@ mod logs;
 mod main_fn;
 #[cfg(feature = "postgres")]
 mod outbox;
+mod push;
 mod reference;
 mod schedule;
 mod secret;

@@ -29,6 +29,7 @@ use underlay_model::{Declaration, Model};
 use crate::config::configuration;
 use crate::cron::CronHandler;
 use crate::inventory::{Entry, Item};
+use crate::push::{self, Pushes};
 use crate::{Error, Result};
 
 mod dead_letters;
@@ -52,6 +53,7 @@ pub(crate) struct Served {
     pub(crate) readiness: Arc<AtomicBool>,
     pub(crate) jobs: Jobs,
     pub(crate) buckets: Buckets,
+    pub(crate) pushes: Pushes,
     pub(crate) signing_key: SigningKey,
     #[cfg(feature = "postgres")]
     pub(crate) pools: BTreeMap<String, crate::database::Pools>,
@@ -66,7 +68,7 @@ pub(crate) fn router(
     model: &Model,
     entries: &[Entry],
     users: Router,
-    served: Served,
+    mut served: Served,
 ) -> Result<Router> {
     let mut problems = Vec::new();
     let mut public = users;
@@ -89,6 +91,7 @@ pub(crate) fn router(
     if !problems.is_empty() {
         return Err(configuration(problems));
     }
+    let pushed = push::router(std::mem::take(&mut served.pushes));
     let served = Arc::new(served);
     let ours = Router::new()
         .route(
@@ -105,7 +108,7 @@ pub(crate) fn router(
             get(signed_download).put(signed_upload),
         )
         .with_state(Arc::clone(&served));
-    let mut router = public.merge(ours);
+    let mut router = public.merge(ours).merge(pushed);
     if served.local {
         let by_hand = Router::new()
             .route("/__underlay/cron/{id}", post(run_job))

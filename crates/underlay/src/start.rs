@@ -29,6 +29,7 @@ use crate::listen::{self, Listener};
 use crate::local::Guard;
 #[cfg(feature = "postgres")]
 use crate::outbox::Relay;
+use crate::push::Pushes;
 use crate::schedule;
 use crate::server::{self, Jobs, Served};
 use crate::signal::Stop;
@@ -170,6 +171,7 @@ async fn start_once(server: Option<(Router, Option<SocketAddr>)>) -> Result<Runn
                 readiness: Arc::clone(&readiness),
                 jobs: bound.jobs,
                 buckets: bound.buckets,
+                pushes: bound.pushes,
                 signing_key: bound.signing_key,
                 #[cfg(feature = "postgres")]
                 pools: bound.pools.clone(),
@@ -455,6 +457,7 @@ pub(crate) struct Bound {
     pub(crate) jobs: Jobs,
     pub(crate) buckets: server::Buckets,
     pub(crate) signing_key: underlay_backends::disk::SigningKey,
+    pub(crate) pushes: Pushes,
     pub(crate) brokers: Vec<Arc<dyn Broker>>,
     #[cfg(feature = "postgres")]
     pub(crate) pools: BTreeMap<String, Pools>,
@@ -551,6 +554,7 @@ pub(crate) fn bind_statics(
         consumers,
         jobs,
         buckets: backends.buckets,
+        pushes: backends.pushes,
         signing_key: backends.signing_key,
         brokers: backends.brokers,
         #[cfg(feature = "postgres")]

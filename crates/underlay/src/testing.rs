@@ -19,6 +19,7 @@ use crate::consume::{Consumer, Outcome};
 use crate::handle::{Scope, Slot};
 use crate::inventory::{self, Entry, Item};
 use crate::server::{self, Jobs, Served};
+use crate::push::Pushes;
 use crate::topic::{Message, Topic};
 use crate::{Error, ErrorKind, Result, bind, config, start};
 
@@ -249,6 +250,7 @@ pub fn router() -> Result<Router> {
         readiness: Arc::new(true.into()),
         jobs: state.jobs.clone(),
         buckets: state.buckets.clone(),
+        pushes: Pushes::new(),
         signing_key: state.signing_key.clone(),
         #[cfg(feature = "postgres")]
         pools: state.pools.clone(),

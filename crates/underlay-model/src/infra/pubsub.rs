@@ -140,7 +140,8 @@ pub struct PushConfig {
     pub id: String,
     /// The service account that signs the tokens.
     pub service_account: String,
-    /// The audience that the tokens must name; absent: not checked.
+    /// The audience that the tokens must name; absent: the push URL, `<base_url>/__underlay/pubsub/push/<id>`, which is
+    /// what Google takes, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt_audience: Option<String>,
 }

@@ -11,17 +11,36 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 use underlay_backends::memory;
 use underlay_backends::topic::{Broker, Subscription, SubscriptionOptions, Topic, TopicOptions};
-use underlay_model::infra::PubSub;
+use underlay_model::infra::{PubSub, PushConfig};
 use underlay_model::model::{self, Delivery};
 use underlay_model::{InfraConfig, Model, duration};
 
 use crate::consume;
+use crate::push::Pushes;
 
 /// A broker with the topics and subscriptions of the model that are on it.
 pub(super) struct Connected {
     pub(super) broker: Arc<dyn Broker>,
     pub(super) topics: BTreeMap<String, Arc<dyn Topic>>,
     pub(super) subscriptions: BTreeMap<(String, String), Arc<dyn Subscription>>,
+    pub(super) pushes: Pushes,
+}
+
+/// A broker, and what is only one provider's.
+struct Opened {
+    broker: Arc<dyn Broker>,
+    #[cfg(feature = "gcp-pubsub")]
+    gcp: Option<underlay_backends::gcp::Broker>,
+}
+
+impl Opened {
+    fn new(broker: impl Broker) -> Self {
+        Self {
+            broker: Arc::new(broker),
+            #[cfg(feature = "gcp-pubsub")]
+            gcp: None,
+        }
+    }
 }
 
 /// A topic by its declared name, and what the broker calls it and its subscriptions.
@@ -29,7 +48,23 @@ struct Place {
     declared: String,
     name: String,
     /// By declared name.
-    subscriptions: BTreeMap<String, String>,
+    subscriptions: BTreeMap<String, SubscriptionPlace>,
+}
+
+/// What the broker calls a subscription, and how it pushes its messages if they are not pulled.
+#[derive(Clone, Default)]
+struct SubscriptionPlace {
+    name: String,
+    push: Option<PushConfig>,
+}
+
+impl From<&String> for SubscriptionPlace {
+    fn from(name: &String) -> Self {
+        Self {
+            name: name.clone(),
+            push: None,
+        }
+    }
 }
 
 /// Brokers that this binary cannot use, each by its path.
@@ -68,6 +103,7 @@ pub(super) fn unsupported(config: &InfraConfig) -> Vec<String> {
 pub(super) async fn connect(
     config: &InfraConfig,
     model: &Model,
+    base_url: &str,
     deadline: Instant,
 ) -> Result<Vec<Connected>, Vec<String>> {
     let connecting =
@@ -76,7 +112,7 @@ pub(super) async fn connect(
             .iter()
             .enumerate()
             .map(async |(index, pubsub)| {
-                match timeout_at(deadline, connect_one(pubsub, model)).await {
+                match timeout_at(deadline, connect_one(pubsub, model, base_url)).await {
                     Ok(connected) => connected,
                     Err(_) => Err(vec![format!(
                         "infra config: pubsub[{index}]: the broker did not answer in time"
@@ -98,11 +134,16 @@ pub(super) async fn connect(
     }
 }
 
-async fn connect_one(pubsub: &PubSub, model: &Model) -> Result<Connected, Vec<String>> {
+async fn connect_one(
+    pubsub: &PubSub,
+    model: &Model,
+    base_url: &str,
+) -> Result<Connected, Vec<String>> {
     let places = places(pubsub);
-    let broker = broker(pubsub, model)
+    let opened = open(pubsub, model)
         .await
         .map_err(|error| vec![crate::error::chain(&error)])?;
+    let mut pushes = Pushes::new();
     let mut topics = BTreeMap::new();
     let mut subscriptions = BTreeMap::new();
     let mut problems = Vec::new();
@@ -122,7 +163,7 @@ async fn connect_one(pubsub: &PubSub, model: &Model) -> Result<Connected, Vec<St
                 continue;
             }
         };
-        match broker.topic(&place.name, options).await {
+        match opened.broker.topic(&place.name, options).await {
             Ok(bound) => drop(topics.insert(place.declared.clone(), bound)),
             Err(error) => {
                 let error = crate::error::chain(&error);
@@ -134,11 +175,11 @@ async fn connect_one(pubsub: &PubSub, model: &Model) -> Result<Connected, Vec<St
             }
         }
         for it in declared {
-            let name = place.subscriptions.get(&it.name).unwrap_or(&it.name);
+            let named = SubscriptionPlace::from(&it.name);
+            let at = place.subscriptions.get(&it.name).unwrap_or(&named);
             let bound = match subscription_options(it) {
                 Ok(options) => {
-                    let bound = broker.subscription(&place.name, name, options).await;
-                    bound.map_err(|error| crate::error::chain(&error))
+                    subscribe(&opened, &place.name, at, options, base_url, &mut pushes).await
                 }
                 Err(error) => Err(error),
             };
@@ -155,19 +196,56 @@ async fn connect_one(pubsub: &PubSub, model: &Model) -> Result<Connected, Vec<St
     }
     if problems.is_empty() {
         Ok(Connected {
-            broker,
+            broker: opened.broker,
             topics,
             subscriptions,
+            pushes,
         })
     } else {
         Err(problems)
     }
 }
 
+/// The receiving side of a subscription, pulled or pushed.
+async fn subscribe(
+    opened: &Opened,
+    topic: &str,
+    at: &SubscriptionPlace,
+    options: SubscriptionOptions,
+    base_url: &str,
+    pushes: &mut Pushes,
+) -> Result<Arc<dyn Subscription>, String> {
+    #[cfg(feature = "gcp-pubsub")]
+    if let (Some(push), Some(gcp)) = (&at.push, &opened.gcp) {
+        let endpoint = format!("{base_url}{}/{}", crate::push::PATH, push.id);
+        let push_options = underlay_backends::gcp::PushOptions {
+            audience: push
+                .jwt_audience
+                .clone()
+                .unwrap_or_else(|| endpoint.clone()),
+            service_account: push.service_account.clone(),
+            keys: None,
+            endpoint: Some(endpoint),
+        };
+        let pushed = gcp.push_subscription(topic, &at.name, options, &push_options);
+        let pushed = pushed.await.map_err(|error| crate::error::chain(&error))?;
+        let source = pushed.subscription();
+        let push_one: crate::push::Push = Arc::new(move |authorization, body| {
+            let pushed = Arc::clone(&pushed);
+            Box::pin(async move { pushed.handle(authorization.as_deref(), &body).await })
+        });
+        pushes.insert(push.id.clone(), push_one);
+        return Ok(source);
+    }
+    let _ = (base_url, pushes, &at.push);
+    let bound = opened.broker.subscription(topic, &at.name, options).await;
+    bound.map_err(|error| crate::error::chain(&error))
+}
+
 /// Connects to one broker.
-async fn broker(pubsub: &PubSub, model: &Model) -> underlay_backends::Result<Arc<dyn Broker>> {
+async fn open(pubsub: &PubSub, model: &Model) -> underlay_backends::Result<Opened> {
     Ok(match pubsub {
-        PubSub::Memory { path: None, .. } => Arc::new(memory::Broker::in_memory()),
+        PubSub::Memory { path: None, .. } => Opened::new(memory::Broker::in_memory()),
         PubSub::Memory {
             path: Some(path),
             topics,
@@ -189,19 +267,23 @@ async fn broker(pubsub: &PubSub, model: &Model) -> underlay_backends::Result<Arc
                     "the subscription is not declared any more; its messages were removed",
                 );
             }
-            Arc::new(broker)
+            Opened::new(broker)
         }
         #[cfg(feature = "nats")]
         PubSub::Nats {
             hosts, provision, ..
-        } => Arc::new(underlay_backends::nats::Broker::connect(hosts, *provision).await?),
+        } => Opened::new(underlay_backends::nats::Broker::connect(hosts, *provision).await?),
         #[cfg(feature = "gcp-pubsub")]
         PubSub::GcpPubsub { provision, .. } => {
-            Arc::new(underlay_backends::gcp::Broker::connect(*provision).await?)
+            let broker = underlay_backends::gcp::Broker::connect(*provision).await?;
+            Opened {
+                gcp: Some(broker.clone()),
+                broker: Arc::new(broker),
+            }
         }
         #[cfg(feature = "aws-sns-sqs")]
         PubSub::AwsSnsSqs { provision, .. } => {
-            Arc::new(underlay_backends::aws::Broker::connect(*provision).await?)
+            Opened::new(underlay_backends::aws::Broker::connect(*provision).await?)
         }
         // `unsupported` has refused it.
         #[allow(unreachable_patterns, reason = "with every feature, NSQ is left")]
@@ -231,7 +313,8 @@ fn places(pubsub: &PubSub) -> Vec<Place> {
         PubSub::Nats { topics, .. } | PubSub::Nsq { topics, .. } => {
             let topics = topics.iter().map(|(declared, topic)| {
                 let names = topic.subscriptions.iter();
-                let names = names.map(|(declared, it)| (declared.clone(), it.name.clone()));
+                let names = names
+                    .map(|(declared, it)| (declared.clone(), SubscriptionPlace::from(&it.name)));
                 place(declared, topic.name.clone(), names.collect())
             });
             topics.collect()
@@ -245,8 +328,11 @@ fn places(pubsub: &PubSub) -> Vec<Place> {
                 let of_topic = of_topic.map_or("", String::as_str);
                 let names = topic.subscriptions.iter().map(|(declared, it)| {
                     let project = it.project_id.as_deref().unwrap_or(of_topic);
-                    let name = format!("projects/{project}/subscriptions/{}", it.name);
-                    (declared.clone(), name)
+                    let at = SubscriptionPlace {
+                        name: format!("projects/{project}/subscriptions/{}", it.name),
+                        push: it.push_config.clone(),
+                    };
+                    (declared.clone(), at)
                 });
                 let name = format!("projects/{of_topic}/topics/{}", topic.name);
                 place(declared, name, names.collect())
@@ -256,7 +342,8 @@ fn places(pubsub: &PubSub) -> Vec<Place> {
         PubSub::AwsSnsSqs { topics, .. } => {
             let topics = topics.iter().map(|(declared, topic)| {
                 let names = topic.subscriptions.iter();
-                let names = names.map(|(declared, it)| (declared.clone(), it.url.clone()));
+                let names = names
+                    .map(|(declared, it)| (declared.clone(), SubscriptionPlace::from(&it.url)));
                 place(declared, topic.arn.clone(), names.collect())
             });
             topics.collect()
