@@ -12,7 +12,7 @@ pub mod topic;
 
 #[cfg(any(feature = "memory", feature = "disk", feature = "nats", feature = "aws-sns-sqs"))]
 mod id;
-#[cfg(any(feature = "nats", feature = "gcp-pubsub"))]
+#[cfg(feature = "nats")]
 mod key_order;
 #[cfg(any(feature = "memory", feature = "disk"))]
 mod object_history;
