@@ -4,6 +4,7 @@
 //! [`Subscription`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -100,6 +101,8 @@ pub struct Message {
     pub ordering_key: Option<String>,
     /// Not to be delivered before so much time has passed. A received message has none.
     pub delay: Option<Duration>,
+    /// The id under which it is to be delivered; without it, it gets one. A received message has none here.
+    pub id: Option<OwnId>,
 }
 
 impl Message {
@@ -113,10 +116,33 @@ impl Message {
     }
 }
 
-/// A new id for a message: no two are the same, and later ones sort after earlier ones.
-#[cfg(any(feature = "memory", feature = "disk", feature = "nats"))]
-pub fn fresh_id() -> String {
-    crate::id::text(crate::id::fresh(SystemTime::now()))
+/// An id that a publisher gives a message: 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnId(u128);
+
+impl OwnId {
+    /// A new one: no two are the same, and later ones sort after earlier ones.
+    #[cfg(any(feature = "memory", feature = "disk", feature = "nats"))]
+    pub fn fresh() -> Self {
+        Self(crate::id::fresh(SystemTime::now()))
+    }
+
+    /// The one that is written so; `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = Self(u128::from_str_radix(text, 16).ok()?);
+        (id.to_string() == text).then_some(id)
+    }
+
+    #[cfg(feature = "memory")]
+    pub(crate) fn number(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Display for OwnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
 }
 
 /// A message as a subscription receives it.
@@ -162,6 +188,7 @@ pub trait Topic: Send + Sync + 'static {
     ///
     /// - `publish` stores the message for every subscription of the topic before it returns.
     /// - `publish_id` returns an id that each subscription sees on delivery; no two messages share one.
+    /// - `publish_own_id`: a message with an id of its own is delivered under that id, which is returned.
     /// - `publish_keeps` body, attributes and ordering key as they were given, byte for byte.
     /// - `publish_too_large`: a message above the backend's limit is `TooLarge`, the text names the limit, and nothing
     ///   is published.

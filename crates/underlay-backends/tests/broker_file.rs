@@ -62,6 +62,7 @@ fn message(key: Option<&str>, body: &str) -> Message {
         attributes,
         ordering_key: key.map(str::to_owned),
         delay: None,
+        id: None,
     }
 }
 

@@ -8,6 +8,8 @@
     reason = "a failure is a panic, and its text for people"
 )]
 
+#[path = "nats/kept.rs"]
+mod kept;
 #[path = "nats/ordered.rs"]
 mod ordered;
 #[path = "nats/server.rs"]
@@ -143,7 +145,7 @@ fn trials(server: Arc<Server>) -> Vec<Trial> {
         })*};
     }
     own! {
-        impossible_names, missing_things, wrong_streams_and_consumers, existing_consumer, every_text, foreign_messages, foreign_ids, cancelled_receives, dead_letters_once, foreign_receipts, delayed_while_nobody_receives, no_delays, passwords, survives_a_restart_of_the_client, restarted_server, closing, large_batches, ordered::only_the_first_of_a_key, ordered::vanished_receivers, ordered::given_up, ordered::restarted_servers, ordered::full_window, ordered::lost_deliveries,
+        impossible_names, missing_things, wrong_streams_and_consumers, existing_consumer, every_text, foreign_messages, kept::foreign_ids, cancelled_receives, kept::dead_letters_once, foreign_receipts, kept::delayed_while_nobody_receives, kept::no_delays, passwords, survives_a_restart_of_the_client, restarted_server, closing, large_batches, ordered::only_the_first_of_a_key, ordered::vanished_receivers, ordered::given_up, ordered::restarted_servers, ordered::full_window, ordered::lost_deliveries, ordered::missing_consumer, different_options,
     }
     trials
 }
@@ -311,6 +313,18 @@ async fn wrong_streams_and_consumers(server: Arc<Server>) {
     assert_eq!(error.kind(), ErrorKind::PreconditionFailed, "{error}");
 }
 
+/// One broker cannot have a topic in two ways.
+async fn different_options(server: Arc<Server>) {
+    let Fresh { name, broker, .. } = fresh(&server).await;
+    let ordered = TopicOptions {
+        ordered: true,
+        ..TopicOptions::default()
+    };
+    let error = broker.topic(&name, ordered).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    broker.topic(&name, TopicOptions::default()).await.unwrap();
+}
+
 /// A second program, which creates nothing, shares the messages.
 async fn existing_consumer(server: Arc<Server>) {
     let Fresh { name, topic, .. } = fresh(&server).await;
@@ -346,6 +360,7 @@ async fn every_text(server: Arc<Server>) {
             attributes: attributes.clone(),
             ordering_key: Some(key.to_owned()),
             delay: None,
+            id: None,
         };
         fresh.topic.publish(message.clone()).await.unwrap();
         let received = take_one(&*fresh.subscription).await;
@@ -371,99 +386,6 @@ async fn foreign_messages(server: Arc<Server>) {
     fresh.subscription.ack(&received.receipt).await.unwrap();
 }
 
-/// Other clients choose any ids; letters are found by them.
-async fn foreign_ids(server: Arc<Server>) {
-    const LONG_ID: &str = match std::str::from_utf8(&[b'.'; 1000]) {
-        Ok(id) => id,
-        Err(_) => panic!("dots are text"),
-    };
-    let fresh = fresh(&server).await;
-    let streams = jetstream(&server).await;
-    let ids = ["a.b", "* >", "ü", LONG_ID];
-    for id in ids {
-        let mut headers = async_nats::HeaderMap::new();
-        headers.insert("Nats-Msg-Id", id);
-        let sent = streams.publish_with_headers(fresh.name.clone(), headers, id.into());
-        sent.await.unwrap().await.unwrap();
-        let received = take_one(&*fresh.subscription).await;
-        assert_eq!(received.id, id);
-        let buried = fresh.subscription.dead_letter(&received.receipt, "bad");
-        buried.await.unwrap();
-    }
-    for id in ids {
-        assert!(fresh.subscription.release(id).await.unwrap());
-        let received = take_one(&*fresh.subscription).await;
-        assert_eq!((&*received.id, received.attempt), (id, 1));
-        assert_eq!(received.message, message(id));
-        let buried = fresh.subscription.dead_letter(&received.receipt, "bad");
-        buried.await.unwrap();
-        assert!(fresh.subscription.discard(id).await.unwrap());
-        assert!(!fresh.subscription.discard(id).await.unwrap());
-    }
-    for id in ["", "*", ">", "a", "a.b"] {
-        assert!(!fresh.subscription.release(id).await.unwrap());
-    }
-}
-
-/// What is published while nobody receives comes when somebody does, and once, though two move it.
-async fn delayed_while_nobody_receives(server: Arc<Server>) {
-    let name = fresh_name();
-    let publisher = connect(&server).await;
-    let topic = publisher.topic(&name, TopicOptions::default()).await;
-    let topic = topic.unwrap();
-    let publishing = publisher.subscription(&name, "one", subscribe(LONG)).await;
-    drop(publishing.unwrap());
-    publisher.close().await.unwrap();
-    drop(topic);
-    let publisher = connect(&server).await;
-    let topic = publisher.topic(&name, TopicOptions::default()).await;
-    let delayed = |body: &str, millis| Message {
-        delay: Some(Duration::from_millis(millis)),
-        ..message(body)
-    };
-    let batch = vec![
-        delayed("third", 1500),
-        delayed("second", 1),
-        message("first"),
-    ];
-    let ids = topic.unwrap().publish_batch(batch).await.unwrap();
-    let (one, other) = (connect(&server).await, connect(&server).await);
-    let mut received = Vec::new();
-    let mut subscriptions = Vec::new();
-    for broker in [&one, &other] {
-        broker.topic(&name, TopicOptions::default()).await.unwrap();
-        let subscription = broker.subscription(&name, "one", subscribe(LONG)).await;
-        subscriptions.push(subscription.unwrap());
-    }
-    while received.len() < ids.len() {
-        let next = take_one(&*subscriptions[received.len() % 2]).await;
-        assert_eq!((next.attempt, next.message.delay), (1, None));
-        subscriptions[0].ack(&next.receipt).await.unwrap();
-        received.push(next.id);
-    }
-    assert_eq!(received, [&*ids[2], &*ids[1], &*ids[0]]);
-    let more = timeout(Duration::from_secs(1), subscriptions[0].receive(1, LONG)).await;
-    assert!(more.is_err(), "delivered twice: {more:?}");
-}
-
-/// A topic whose streams were made by hand, without the one for delays.
-async fn no_delays(server: Arc<Server>) {
-    let fresh = fresh(&server).await;
-    let streams = jetstream(&server).await;
-    let delayed = format!("{}-delayed", fresh.name);
-    streams.delete_stream(&delayed).await.unwrap();
-    let broker = Broker::connect(&server.address, false).await.unwrap();
-    let topic = broker.topic(&fresh.name, TopicOptions::default()).await;
-    let later = Message {
-        delay: Some(LONG),
-        ..message("later")
-    };
-    let error = topic.unwrap().publish(later).await.expect_err("no stream");
-    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-    let hint = format!("`nats stream add {delayed} --subjects '{delayed}'");
-    assert!(error.to_string().contains(&hint), "{error}");
-}
-
 /// However often receiving is given up, and whenever: each message comes, long before a lease ends.
 async fn cancelled_receives(server: Arc<Server>) {
     let fresh = fresh(&server).await;
@@ -487,32 +409,6 @@ async fn cancelled_receives(server: Arc<Server>) {
             missing.remove(&received.id);
         }
     }
-}
-
-/// Giving a message up again, as after a crash in between, keeps one letter.
-async fn dead_letters_once(server: Arc<Server>) {
-    let fresh = fresh(&server).await;
-    fresh.topic.publish(message("one")).await.unwrap();
-    let received = take_one(&*fresh.subscription).await;
-    for _ in 0..3 {
-        let buried = fresh.subscription.dead_letter(&received.receipt, "bad");
-        buried.await.unwrap();
-    }
-    let letters = fresh.subscription.dead_letters(10).await.unwrap();
-    assert_eq!(letters.len(), 1);
-    let limit = usize::try_from(nats::TOPIC.max_message_bytes.unwrap()).unwrap();
-    let largest = Message {
-        body: vec![b'x'; limit].into(),
-        ..Message::default()
-    };
-    fresh.topic.publish(largest.clone()).await.unwrap();
-    let received = take_one(&*fresh.subscription).await;
-    let reason = "ü".repeat(100_000);
-    let buried = fresh.subscription.dead_letter(&received.receipt, &reason);
-    buried.await.unwrap();
-    let letters = fresh.subscription.dead_letters(10).await.unwrap();
-    assert_eq!(letters[1].message, largest);
-    assert!(reason.starts_with(&letters[1].reason) && letters[1].reason.len() > 1000);
 }
 
 /// A receipt is a subject; none but the subscription's own is sent anything.

@@ -7,7 +7,7 @@ mod relay;
 
 use sqlx::PgConnection;
 use underlay_backends::postgres::outbox;
-use underlay_backends::topic::fresh_id;
+use underlay_backends::topic::OwnId;
 
 pub(crate) use self::relay::Relay;
 use crate::reference::{Grants, Publisher, TopicRef};
@@ -79,11 +79,11 @@ impl<T: Message> Topic<T> {
     ) -> Result<MessageId> {
         let encoded = self.encode(message, options)?;
         self.check_size(&encoded)?;
-        let id = fresh_id();
-        outbox::store(tx, self.name(), &id, &encoded)
+        let id = OwnId::fresh();
+        outbox::store(tx, self.name(), id, &encoded)
             .await
             .map_err(|error| not_stored(self.name(), error))?;
-        Ok(MessageId::new(id))
+        Ok(MessageId::new(id.to_string()))
     }
 }
 

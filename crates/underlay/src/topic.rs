@@ -286,6 +286,7 @@ impl<T: Message> Topic<T> {
             body: body.into(),
             attributes,
             delay: delay.filter(|it| !it.is_zero()),
+            id: None,
         })
     }
 }

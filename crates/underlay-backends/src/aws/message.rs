@@ -223,6 +223,7 @@ impl Incoming {
             attributes,
             ordering_key: head.key.clone(),
             delay: None,
+            id: None,
         };
         Self { head, message }
     }
@@ -307,6 +308,7 @@ mod tests {
             attributes: attributes.iter().map(own).collect(),
             ordering_key: key.map(str::to_owned),
             delay: None,
+            id: None,
         }
     }
 

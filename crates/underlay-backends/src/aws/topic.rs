@@ -58,7 +58,8 @@ impl SnsTopic {
                 let text = "publish a message: it can be delayed for at most four days, as long as SQS keeps it in any case";
                 return Err(self.error(ErrorKind::InvalidArgument, text));
             }
-            let id = id::text(id::fresh(now));
+            let fresh = || id::text(id::fresh(now));
+            let id = message.id.map_or_else(fresh, |it| it.to_string());
             let outgoing = Outgoing::published(id, message, now);
             if outgoing.own_size > limit {
                 let text = format!(

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use crate::{
     ErrorKind,
     capabilities::TopicCapabilities,
     conformance::{Case, Clock, cases},
-    topic::{Message, Receipt, Received, Subscription, Topic, TopicOptions},
+    topic::{Message, OwnId, Receipt, Received, Subscription, Topic, TopicOptions},
 };
 
 /// What the suite needs of a backend of topics.
@@ -48,6 +48,7 @@ pub fn topic_cases<H: TopicHarness>(harness: H) -> Vec<Case> {
     cases![harness,
         publish;
         publish_id;
+        publish_own_id;
         publish_keeps;
         publish_too_large if capable.max_message_bytes.is_some(), "a largest message";
         publish_delayed;
@@ -194,6 +195,36 @@ async fn publish_id(harness: &dyn TopicHarness) {
     }
 }
 
+async fn publish_own_id(harness: &dyn TopicHarness) {
+    let test = harness.fresh(PLAIN, &["one"]).await;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.expect("a clock after 1970").as_nanos();
+    let own = |body: &str, number: u128| Message {
+        id: OwnId::parse(&format!("{:032x}", now + number)),
+        ..message(body)
+    };
+    let (first, second) = (own("first", 1), own("second", 2));
+    let ids = |messages: &[&Message]| -> Vec<String> {
+        let ids = messages.iter().filter_map(|it| it.id);
+        ids.map(|it| it.to_string()).collect()
+    };
+    let returned = publish_all(&test, [first.clone()]).await;
+    assert_eq!(returned, ids(&[&first]));
+    let batch = vec![message("without"), second.clone()];
+    let returned = test.topic.publish_batch(batch).await.expect("publish");
+    assert_eq!(returned[1..], ids(&[&second]));
+    let receiver = Receiver::of(harness, &test, 0);
+    let received = receiver.take(3, receiver.long()).await;
+    let seen: BTreeMap<&[u8], &str> = received
+        .iter()
+        .map(|it| (&*it.message.body, &*it.id))
+        .collect();
+    assert_eq!(seen[&b"first"[..]], ids(&[&first])[0]);
+    assert_eq!(seen[&b"second"[..]], ids(&[&second])[0]);
+    assert_eq!(seen[&b"without"[..]], returned[0]);
+    assert!(received.iter().all(|it| it.message.id.is_none()));
+}
+
 async fn publish_keeps(harness: &dyn TopicHarness) {
     let test = harness.fresh(ORDERED, &["one"]).await;
     let receiver = Receiver::of(harness, &test, 0);
@@ -216,6 +247,7 @@ async fn publish_keeps(harness: &dyn TopicHarness) {
             attributes: attributes.clone(),
             ordering_key: ordering_key.clone(),
             delay: None,
+            id: None,
         };
         publish_all(&test, [message.clone()]).await;
         let received = receiver.take_one(receiver.long()).await;

@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Result, gcp::PROVIDER, topic::Message};
 const OURS: &str = "underlay-";
 /// What attributes that Google adds to dead letters begin with.
 const GOOGLES: &str = "CloudPubSubDeadLetter";
-/// The id under which a released or given-up message was published first.
+/// The id of a message whose id is not Google's: its publisher's own, or the one of a released or given-up message.
 const ID: &str = "underlay-id";
 /// The one subscription that a released message is for.
 const ONLY: &str = "underlay-only";
@@ -43,20 +43,10 @@ const RESERVED_BYTES: usize = 16_384;
 /// The largest message: body, attributes and ordering key.
 pub(super) const LARGEST: usize = REQUEST_BYTES - RESERVED_BYTES;
 
-/// How many bytes count.
-pub(super) fn size(message: &Message) -> usize {
-    let attributes = message.attributes.iter();
-    let attributes: usize = attributes
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    let key = message.ordering_key.as_deref().unwrap_or_default();
-    message.body.len() + attributes + key.len()
-}
-
 /// Checks what Google would refuse.
 pub(super) fn check(topic: &str, message: &Message) -> Result<()> {
     let refuse = |kind, text: String| Err(Error::new(kind, PROVIDER, topic, text));
-    let size = size(message);
+    let size = message.size();
     if size > LARGEST {
         let text = format!(
             "publish a message of {size} bytes: body, attributes and ordering key may have {LARGEST} together"
@@ -110,6 +100,9 @@ pub(super) fn outgoing(message: Message) -> Wire {
         }
         key => key.unwrap_or_default(),
     };
+    if let Some(id) = message.id {
+        attributes.insert(ID.to_owned(), id.to_string());
+    }
     if message.body.is_empty() && attributes.is_empty() {
         attributes.insert(EMPTY.to_owned(), String::new());
     }
@@ -193,6 +186,7 @@ pub(super) fn incoming(wire: Wire) -> (Message, Envelope) {
         attributes,
         ordering_key,
         delay: None,
+        id: None,
     };
     (message, envelope)
 }

@@ -99,7 +99,12 @@ impl Topic for GcpTopic {
         for message in &messages {
             message::check(&self.name, message)?;
         }
-        self.send(messages.into_iter().map(message::outgoing).collect())
-            .await
+        let own_ids: Vec<_> = messages.iter().map(|it| it.id).collect();
+        let messages = messages.into_iter().map(message::outgoing).collect();
+        let ids = self.send(messages).await?;
+        let ids = ids.into_iter().zip(own_ids);
+        Ok(ids
+            .map(|(googles, own)| own.map_or(googles, |it| it.to_string()))
+            .collect())
     }
 }

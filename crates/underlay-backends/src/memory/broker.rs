@@ -25,7 +25,7 @@ use crate::{
         queue::{Depth, Hot, Queue, Stored, after},
         subscription::MemorySubscription,
     },
-    topic::{self, Message, Subscription, SubscriptionOptions, Topic, TopicOptions},
+    topic::{self, Message, OwnId, Subscription, SubscriptionOptions, Topic, TopicOptions},
 };
 
 /// The largest message: body, attributes and ordering key together. It is GCP's limit; a message that works locally
@@ -110,7 +110,8 @@ pub(super) struct Incoming {
 
 impl Incoming {
     /// A message that is accepted now.
-    pub(super) fn now(id: u128, message: Message) -> Self {
+    pub(super) fn now(id: u128, mut message: Message) -> Self {
+        message.id = None;
         Self {
             id,
             published_at: SystemTime::now(),
@@ -409,7 +410,10 @@ impl Topic for MemoryTopic {
         }
         let incoming: Vec<Incoming> = messages
             .into_iter()
-            .map(|message| Incoming::now(id::fresh(SystemTime::now()), message))
+            .map(|message| {
+                let fresh = || id::fresh(SystemTime::now());
+                Incoming::now(message.id.map_or_else(fresh, OwnId::number), message)
+            })
             .collect();
         let ids = incoming
             .iter()

@@ -85,6 +85,7 @@ pub(super) fn message(headers: Option<&HeaderMap>, body: Bytes) -> Message {
         attributes,
         ordering_key: ordering_key(headers),
         delay: None,
+        id: None,
     }
 }
 
@@ -132,7 +133,7 @@ pub(super) fn released_headers(
 pub(super) fn delayed_headers(id: &str, message: &Message, delay: Duration) -> HeaderMap {
     let mut headers = headers(id, message);
     // Never too early.
-    let millis = delay.as_millis() + u128::from(delay.subsec_nanos() % 1_000_000 != 0);
+    let millis = delay.as_millis() + u128::from(!delay.subsec_nanos().is_multiple_of(1_000_000));
     headers.insert(DELAY, millis.to_string());
     headers
 }

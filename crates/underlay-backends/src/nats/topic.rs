@@ -128,7 +128,8 @@ impl Topic for NatsTopic {
         let mut waves: Vec<Vec<Outgoing>> = Vec::new();
         let mut next_waves: HashMap<String, usize> = HashMap::new();
         for message in messages {
-            let id = id::text(id::fresh(now));
+            let fresh = || id::text(id::fresh(now));
+            let id = message.id.map_or_else(fresh, |it| it.to_string());
             let (subject, headers) = match message.delay {
                 Some(delay) => (
                     streams::delayed_name(&self.name),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgPool};
 
-use crate::topic::Message;
+use crate::topic::{Message, OwnId};
 
 /// What is notified when a message was committed.
 pub const CHANNEL: &str = "underlay_outbox";
@@ -22,9 +22,7 @@ pub struct Waiting {
     pub row: i64,
     /// The topic's declared name.
     pub topic: String,
-    /// The id under which it was stored.
-    pub id: String,
-    /// The message, without its delay.
+    /// The message with its id, without its delay.
     pub message: Message,
 }
 
@@ -39,7 +37,7 @@ pub struct Waiting {
 pub async fn store(
     connection: &mut PgConnection,
     topic: &str,
-    id: &str,
+    id: OwnId,
     message: &Message,
 ) -> Result<(), sqlx::Error> {
     if let Some(key) = &message.ordering_key {
@@ -55,7 +53,7 @@ pub async fn store(
              VALUES ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(secs => $6)) RETURNING id\
          ) SELECT pg_notify($7, '') FROM stored",
     )
-    .bind(id)
+    .bind(id.to_string())
     .bind(topic)
     .bind(&message.ordering_key)
     .bind(Json(&message.attributes))
@@ -104,12 +102,13 @@ pub async fn due(pool: &PgPool, topics: &[String]) -> Result<Vec<Waiting>, sqlx:
     let waiting = |row: Row| Waiting {
         row: row.id,
         topic: row.topic,
-        id: row.message_id,
         message: Message {
             body: row.body.into(),
             attributes: row.attributes.0,
             ordering_key: row.ordering_key,
-            ..Message::default()
+            delay: None,
+            // The table takes no other.
+            id: OwnId::parse(&row.message_id),
         },
     };
     Ok(rows.into_iter().map(waiting).collect())

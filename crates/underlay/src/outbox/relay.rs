@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use underlay_backends::ErrorKind;
 use underlay_backends::postgres::outbox::{self, Waiting};
 use underlay_backends::postgres::{handled, lease};
-use underlay_backends::topic::{Message, Topic, fresh_id};
+use underlay_backends::topic::{OwnId, Topic};
 
 use crate::Result;
 use crate::consume::backoff;
@@ -57,7 +57,7 @@ impl Relay {
             database: database.to_owned(),
             pools,
             topics,
-            holder: fresh_id(),
+            holder: OwnId::fresh().to_string(),
         }
     }
 
@@ -150,7 +150,7 @@ impl Relay {
             Ok(Err(error)) => Err(Some(error)),
             Err(_) => Err(None),
         };
-        let all = target.publish_batch(waiting.iter().map(message).collect());
+        let all = target.publish_batch(waiting.iter().map(|it| it.message.clone()).collect());
         let cause = match in_time(timeout_at(deadline, all).await) {
             Ok(()) => {
                 let rows: Vec<i64> = waiting.iter().map(|it| it.row).collect();
@@ -165,7 +165,7 @@ impl Relay {
         // One of them can never be sent; each by itself shows which.
         let mut sent = 0;
         for it in waiting {
-            let one = target.publish_batch(vec![message(it)]);
+            let one = target.publish_batch(vec![it.message.clone()]);
             match in_time(timeout_at(deadline, one).await) {
                 Ok(()) => {
                     outbox::remove(pool, &[it.row]).await?;
@@ -178,7 +178,7 @@ impl Relay {
                         target: "underlay",
                         database = self.database,
                         topic,
-                        message_id = it.id,
+                        message_id = it.message.id.map(|it| it.to_string()),
                         row = it.row,
                         error,
                         "a message in the outbox can never be sent and was set aside; remove it from underlay.outbox, or \
@@ -297,10 +297,9 @@ impl State {
         let names: Vec<String> = self.relay.topics.keys().cloned().collect();
         let names = [names, vec![UPKEEP.to_owned()]].concat();
         let held = lease::take(pool, &names, &self.relay.holder, LEASE).await;
-        self.held = held.as_ref().map_or_else(
-            |_| BTreeSet::new(),
-            |held| held.iter().cloned().collect(),
-        );
+        self.held = held
+            .as_ref()
+            .map_or_else(|_| BTreeSet::new(), |held| held.iter().cloned().collect());
         held?;
         self.held_until = begin + LEASE;
         let all = self.held.len() == names.len();
@@ -370,10 +369,6 @@ fn by_topic(waiting: Vec<Waiting>) -> BTreeMap<String, Vec<Waiting>> {
         by_topic.entry(it.topic.clone()).or_default().push(it);
     }
     by_topic
-}
-
-fn message(waiting: &Waiting) -> Message {
-    waiting.message.clone()
 }
 
 /// Whether a message can never be sent: it is not the broker's state that is wrong, but the message.

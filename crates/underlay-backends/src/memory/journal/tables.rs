@@ -369,6 +369,7 @@ fn message(ordering_key: Option<&str>, attributes: Attributes<'_>, body: &[u8]) 
         attributes: attributes.into_iter().map(own).collect(),
         ordering_key: ordering_key.map(str::to_owned),
         delay: None,
+        id: None,
     }
 }
 

@@ -11,7 +11,7 @@ CREATE TABLE underlay.version (
 -- Messages that were published in a transaction and are not with the broker yet, in the order in which they are sent.
 CREATE TABLE underlay.outbox (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    message_id text NOT NULL,
+    message_id text NOT NULL CHECK (message_id ~ '^[0-9a-f]{32}$'),
     topic text NOT NULL,
     ordering_key text,
     attributes json NOT NULL,
