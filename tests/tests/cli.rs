@@ -8,6 +8,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[path = "cli/dead_letters.rs"]
+mod dead_letters;
 #[path = "cli/project.rs"]
 mod project;
 #[path = "cli/round_trip.rs"]

@@ -10,7 +10,6 @@ use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde_json::Value;
 use underlay_backends::topic::Subscription as Source;
-use underlay_model::nearest::did_you_mean;
 
 use crate::dead_letters::{DeadLetter, DeadLetters, Sources};
 use crate::topic::MessageId;
@@ -164,8 +163,7 @@ impl Request {
         let mut words = words.split_whitespace();
         let verb = words.next().ok_or("it does not say what to do")?;
         if !VERBS.contains(&verb) {
-            let near = did_you_mean(verb, VERBS.into_iter());
-            return Err(format!("there is no `{verb}`{near}"));
+            return Err(format!("there is no `{verb}`"));
         }
         let mut of = None;
         let mut id = None;
@@ -410,7 +408,7 @@ mod tests {
             &format!("Discard {{ {of}, which: One(\"0f\") }}"),
         );
         check("", "it does not say what to do");
-        check("realese", "there is no `realese`; did you mean `release`?");
+        check("realese", "there is no `realese`");
         check("list orders", "`orders` is not `<topic>/<subscription>`");
         check(
             "list /billing",
