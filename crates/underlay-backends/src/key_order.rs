@@ -5,7 +5,7 @@
 //! keeps those by their positions.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     hash::Hash,
 };
 
@@ -69,12 +69,11 @@ impl<P: Copy + Ord + Hash> KeyOrder<P> {
     /// One that is handed out may be handed out a second time from now on; a caller that does not want that, because the
     /// message's lease goes on, keeps this delivery to itself.
     pub(crate) fn arrived(&mut self, position: P, key: Option<&str>) {
-        if !self.messages.contains_key(&position) {
-            let unsettled = Unsettled {
+        if let Entry::Vacant(vacant) = self.messages.entry(position) {
+            vacant.insert(Unsettled {
                 key: key.map(str::to_owned),
                 place: Place::Away,
-            };
-            self.messages.insert(position, unsettled);
+            });
             if let Some(key) = key {
                 let line = self.lines.entry(key.to_owned()).or_insert_with(|| Line {
                     positions: BTreeSet::new(),

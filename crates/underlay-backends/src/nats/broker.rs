@@ -3,7 +3,7 @@
 //! What is sent through it is in the other files, and what is needed on the server in `streams.rs`.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -45,15 +45,69 @@ const UNCONFIRMED: usize = 1 << 20;
 
 /// A connection to NATS JetStream. Clones share it; when it is lost it is made again, for as long as it takes.
 ///
-/// - Each topic is a stream `<topic>`, which keeps acknowledged messages until the retention ends, and a stream
-///   `<topic>-dead`. Each subscription is a durable pull consumer. A subscription gets what is published after its
-///   consumer was created.
-/// - JetStream knows one lease per consumer. Another one is set with `-NAK` and a delay, after which the server delivers
-///   again unless it heard an acknowledgement; extending a lease is the same.
-/// - The server takes every word on a message that is not acknowledged, also of a delivery whose lease has ended: a
-///   stale `ack` ends the message, and a stale `nack` or `extend` moves the next delivery.
-/// - A receive that is cancelled while messages come gives them back: they are delivered again at once, with `attempt`
-///   one higher.
+/// # What is on the server
+///
+/// Each topic is a stream `<topic>`, which keeps acknowledged messages until the retention ends; a stream `<topic>-dead`
+/// of dead letters; and a stream `<topic>-delayed` of messages that are not due, which may be missing if none is ever
+/// published with a delay. Each subscription is a durable pull consumer of the first. A subscription gets what is published
+/// after its consumer was created. Ordered subscriptions need a stream `underlay-claims`, one for all topics of an account.
+///
+/// # Leases
+///
+/// JetStream knows one lease per consumer. Another one is set with `-NAK` and a delay, after which the server delivers
+/// again unless it heard an acknowledgement; extending a lease is the same. The server takes every word on a message that
+/// is not acknowledged, also of a delivery whose lease has ended: a stale `ack` ends the message, and a stale `nack` or
+/// `extend` moves the next delivery. A receive that is cancelled while messages come gives them back: they are delivered
+/// again at once, with `attempt` one higher.
+///
+/// Acknowledgements are sent without waiting for an answer, unless the topic is exactly once or ordered. What was sent and
+/// did not reach the server, because the process or the connection ended, is delivered again.
+///
+/// # Ordering
+///
+/// Of all the instances that receive an ordered subscription one does at a time: the one that holds the subscription's
+/// claim, which it renews, and which ends ten seconds after it vanished (or `max_age` of the stream of claims). It gives
+/// the claim up when the broker is closed or the subscription dropped. The others wait.
+///
+/// The receiver hands out the earliest unacknowledged message of each key and those without a key, and holds the others
+/// back; it keeps their leases, and those of what it handed out, by `+WPI`. What fails goes back to the server when its
+/// delay has passed, which counts the attempt, and comes again while the key waits. Before it hands out the first message,
+/// and whenever a delivery did not reach it, it waits until every message that the server has delivered and that is not
+/// acknowledged is with it.
+///
+/// - All keys together are handled by one instance, with any number of handlers at once; each key as fast as its handler and
+///   one round trip to the server allow.
+/// - At most a thousand messages are held. When so many wait behind keys that are stuck, the other keys wait as well.
+/// - After a receiver vanished, the next one begins when the claim and the leases have ended: with what is created here
+///   within ten seconds each, at the same time.
+/// - The delay of a message that was given back ends early when another receiver takes over, and what was held back then
+///   has one more attempt.
+/// - A batch has one message of each key on its way at a time, so that none overtakes another that is sent again. If
+///   publishing fails, the messages before are stored and those after are not.
+///
+/// # Exactly once
+///
+/// A message that the client sends again is stored once, because it has an id and the stream a window for duplicates. `ack`
+/// returns when the server has confirmed it; from then on the server does not deliver the message. This is not:
+///
+/// - a word on what handlers do: a message whose lease ended before its acknowledgement is delivered again, maybe while the
+///   first handler is at it;
+/// - proof against the loss of the server's memory: it writes to its files a moment after it confirms, and without fsync,
+///   so a server that is killed, or whose machine is, may deliver again what was acknowledged just before. Consumers with
+///   replicas survive the loss of one server.
+///
+/// # Delays
+///
+/// A message with a delay waits in the topic's third stream, and is moved to the topic's own when it is due by whoever
+/// receives from the topic, judged by the receiver's clock and the time at which the server took it. While nobody receives
+/// it stays there. Each subscription gets it as one that is published then: on an ordered topic it is behind what came
+/// before it was moved, and `published_at` is that time.
+///
+/// # Dead letters
+///
+/// A released message is published again with the name of the subscription that gave it up; other subscriptions
+/// acknowledge it silently. Programs that read the stream by other means see it twice. It has its old id, and a new place
+/// in the order.
 #[derive(Clone)]
 pub struct Broker {
     client: Client,
@@ -150,9 +204,8 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// `Unsupported` when the topic is to be ordered or exactly once; `InvalidArgument` when a stream cannot have the
-    /// name; `NotFound` when a stream is missing and is not to be created; `PreconditionFailed` when it is there and
-    /// cannot be the topic's.
+    /// `InvalidArgument` when a stream cannot have the name, or the topic was asked for with other options; `NotFound` when
+    /// a stream is missing and is not to be created; `PreconditionFailed` when it is there and cannot be the topic's.
     pub async fn topic(&self, name: &str, options: TopicOptions) -> Result<Arc<dyn Topic>> {
         streams::check_name(name, name)?;
         let dead = streams::dead_name(name);
@@ -162,7 +215,15 @@ impl Broker {
         let delays = delayed::ensure(&self.context, name, self.provision).await?;
         let has_delays = delays.is_some();
         let asked_for = AskedFor { options, delays };
-        self.topics().entry(name.to_owned()).or_insert(asked_for);
+        let kept = |it: TopicOptions| (it.ordered, it.exactly_once);
+        let before = match self.topics().entry(name.to_owned()) {
+            Entry::Occupied(before) => before.get().options,
+            Entry::Vacant(vacant) => vacant.insert(asked_for).options,
+        };
+        if kept(before) != kept(options) {
+            let text = "the topic was asked for with other options; every handle of a topic needs the same ones";
+            return Err(Error::new(ErrorKind::InvalidArgument, PROVIDER, name, text));
+        }
         Ok(Arc::new(NatsTopic {
             name: name.to_owned(),
             client: self.client.clone(),
@@ -177,8 +238,8 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` when a consumer cannot have the name; `NotFound` when the topic's streams are missing, or the
-    /// consumer is and is not to be created; `PreconditionFailed` when it is there and cannot be the subscription's.
+    /// `InvalidArgument` when a consumer cannot have the name; `NotFound` when [`topic`](Self::topic) was not called, when
+    /// the topic's streams are missing, or the consumer is and is not to be created; `PreconditionFailed` when it is there and cannot be the subscription's.
     pub async fn subscription(
         &self,
         topic: &str,

@@ -1,8 +1,10 @@
 //! The provider `nats`: topics and subscriptions on NATS JetStream.
 //!
 //! A topic is a stream with one subject of the same name, a subscription a durable pull consumer of it; given-up
-//! messages are in a second stream, `<topic>-dead`. The client is set up in `broker.rs`; what is on the wire is in
-//! `message.rs`. Nothing here knows the infra config.
+//! messages are in a second stream, `<topic>-dead`, and those that are not due in a third, `<topic>-delayed`. The client is
+//! set up in `broker.rs`; what is on the wire is in `message.rs`. Nothing here knows the infra config.
+//!
+//! What order, exactly once and delays are here, and what they are not, is said at [`Broker`].
 
 mod broker;
 mod claim;

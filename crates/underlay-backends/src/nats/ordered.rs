@@ -22,7 +22,7 @@ use crate::{
         dead_letters::DeadLetters,
         error::Classified as _,
         message::Delivery,
-        ordered::hold::{Hold, Receipt as Worth},
+        ordered::hold::{Hold, Receipt as Worth, Settled},
         streams::DurableConsumer,
         tasks::Tasks,
     },
@@ -56,6 +56,8 @@ struct Shared {
     /// There while this is the receiver, and until then.
     hold: Option<Hold>,
     valid_until: Instant,
+    /// What was settled before, while there is nothing held.
+    settled: Settled,
     /// When the task looks at what is held, if nothing pokes it.
     wakes: Instant,
     /// How often receiving failed, and why the last time.
@@ -83,6 +85,7 @@ impl Line {
                 is_stopped: false,
                 hold: None,
                 valid_until: now,
+                settled: Settled::default(),
                 wakes: now,
                 failures: 0,
                 failure: None,

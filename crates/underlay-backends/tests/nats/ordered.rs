@@ -374,3 +374,18 @@ pub(crate) async fn lost_deliveries(server: Arc<Server>) {
         }
     }
 }
+
+/// Who waits learns that there is nothing to receive from.
+pub(crate) async fn missing_consumer(server: Arc<Server>) {
+    let name = fresh_name();
+    let one = Instance::start(&server.address, &name, LONG).await;
+    one.publish("a1").await;
+    one.take(1).await;
+    let streams = jetstream(&server).await;
+    streams
+        .delete_consumer_from_stream("one", &name)
+        .await
+        .unwrap();
+    let error = one.subscription.receive(1, LONG).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+}

@@ -57,7 +57,7 @@ enum State {
 
 /// The last settled messages.
 #[derive(Default)]
-struct Settled {
+pub(super) struct Settled {
     all: HashSet<Position>,
     order: VecDeque<Position>,
 }
@@ -76,6 +76,18 @@ pub(super) enum Receipt {
 pub(super) type Word = (Subject, &'static str);
 
 impl Hold {
+    /// Nothing, but the memory of what was settled before.
+    pub(super) fn new(settled: Settled) -> Self {
+        Self {
+            settled,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn into_settled(self) -> Settled {
+        self.settled
+    }
+
     /// Takes a delivery in; the answer is what the server is to be told.
     pub(super) fn arrived(&mut self, message: Message, subscription: &str) -> Option<Word> {
         let reply = message.reply.clone()?;

@@ -55,6 +55,7 @@ struct Timetable {
     renew: Instant,
     keep: Instant,
     check: Instant,
+    ask: Instant,
 }
 
 /// A request for messages that waits at the server.
@@ -93,13 +94,13 @@ async fn session(line: &Line) -> Result<()> {
     })?;
     line.shared().begin(claim.until);
     let ended = serve(line, &mut claim, &inbox, &mut answers).await;
-    let hold = line.shared().hold.take();
-    if let (Some(hold), false) = (hold, matches!(ended, Ok(End::Lost))) {
-        say(line, hold.give_back()).await;
+    let given_back = line.shared().end();
+    if !matches!(ended, Ok(End::Lost)) {
+        // First, or the server would deliver here what is given back.
         let _ = answers.unsubscribe().await;
-        // What came meanwhile.
+        say(line, given_back).await;
         while let Some(Some(message)) = answers.next().now_or_never() {
-            say(line, message.reply.map(|reply| (reply, "-NAK")).into_iter()).await;
+            say(line, message.reply.map(|reply| (reply, "-NAK"))).await;
         }
         // The next receiver is to find everything given back.
         let _ = timeout(GRACE, line.client.flush()).await;
@@ -120,6 +121,7 @@ async fn serve(
         renew: now + line.claims.time / 4,
         keep: now + line.consumer.ack_wait / 3,
         check: now,
+        ask: now,
     };
     // Since when messages are missing, and how many.
     let mut missing: Option<(Instant, usize)> = None;
@@ -133,14 +135,16 @@ async fn serve(
         }
         if now >= next.renew {
             match line.claims.renew(claim).await {
-                Ok(Some(renewed)) => *claim = renewed,
+                Ok(Some(renewed)) => {
+                    *claim = renewed;
+                    line.shared().valid_until = claim.until;
+                    next.renew = Instant::now() + line.claims.time / 4;
+                }
                 Ok(None) => return Ok(End::Lost),
                 // It holds for a while.
-                Err(error) if error.is_retryable() => {}
+                Err(error) if error.is_retryable() => next.renew = Instant::now() + RECHECK,
                 Err(error) => return Err(error),
             }
-            line.shared().valid_until = claim.until;
-            next.renew = Instant::now() + line.claims.time / 4;
         }
         let due = line.with(Vec::new(), |hold| hold.due(now));
         say(line, due).await;
@@ -150,15 +154,17 @@ async fn serve(
         }
         if now >= next.check && !line.with(true, |hold| hold.is_complete()) {
             let since = missing.map_or(now, |(since, _)| since);
-            missing = check(line).await?.map(|count| (since, count));
+            let found =
+                while_claimed(check(line).await)?.unwrap_or(missing.map(|(_, count)| count));
+            missing = found.map(|count| (since, count));
             next.check = Instant::now() + RECHECK;
         }
         if request.as_ref().is_some_and(|it| now >= it.ends) {
             // The server forgot the request: it was restarted, or the consumer is gone.
             request = None;
-            line.consumer.check(&line.resource).await?;
+            while_claimed(line.consumer.check(&line.resource).await)?;
         }
-        if request.is_none() {
+        if request.is_none() && now >= next.ask {
             number += 1;
             // Those that are missing come before new ones when their leases have ended, which they have by then.
             let overdue = missing.filter(|(since, _)| now > *since + line.consumer.ack_wait);
@@ -173,7 +179,8 @@ async fn serve(
                 Some(next.renew),
                 Some(next.keep),
                 (!is_complete).then_some(next.check),
-                request.as_ref().map(|request| request.ends),
+                Some(request.as_ref().map_or(next.ask, |request| request.ends))
+                    .filter(|time| *time > now),
                 shared.hold.as_ref().and_then(Hold::next_due),
             ];
             let wake = times.into_iter().flatten().min().unwrap_or(claim.until);
@@ -189,10 +196,28 @@ async fn serve(
                     let text = "receive messages: the connection is closed";
                     return Err(line.error(ErrorKind::Unavailable, text));
                 };
-                take_in(line, answer, answers, &mut request).await?;
+                if take_in(line, answer, answers, &mut request).await? == Answers::Refused {
+                    next.ask = Instant::now() + RETRY;
+                }
             }
         }
     }
+}
+
+/// A failure that may pass while this is the receiver is none: `None`.
+fn while_claimed<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(error) if error.is_retryable() => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// What came of answers.
+#[derive(PartialEq)]
+enum Answers {
+    Taken,
+    /// The server does not answer requests for now.
+    Refused,
 }
 
 /// Takes in an answer, and those that have come as well.
@@ -201,44 +226,43 @@ async fn take_in(
     answer: Message,
     answers: &mut Subscriber,
     request: &mut Option<Request>,
-) -> Result<()> {
+) -> Result<Answers> {
     let mut answer = Some(answer);
-    let mut words = Vec::new();
+    let (mut words, mut result) = (Vec::new(), Answers::Taken);
     while let Some(message) = answer {
-        if let Some(status) = message.status {
-            let number = message.subject.rsplit('.').next();
-            let is_current = |it: &Request| number == Some(&*it.number.to_string());
-            if request.as_ref().is_some_and(is_current) {
-                *request = None;
+        match message.status {
+            None => {
+                let current = request.take();
+                *request = current.and_then(Request::answered);
+                words.extend(line.with(None, |hold| hold.arrived(message, &line.consumer.name)));
             }
-            let ends_a_request = [
-                StatusCode::NOT_FOUND,
-                StatusCode::TIMEOUT,
-                StatusCode::IDLE_HEARTBEAT,
-            ];
-            if !ends_a_request.contains(&status) {
-                line.consumer.check(&line.resource).await?;
-                // The server goes down, or another one of its cluster takes the consumer over.
-                let description = message.description.unwrap_or_default();
-                let text = format!(
-                    "receive messages: the server ended the request: {status} {description}"
-                );
-                return Err(line.error(ErrorKind::Unavailable, text));
+            Some(StatusCode::IDLE_HEARTBEAT) => {}
+            Some(status) => {
+                let number = message.subject.rsplit('.').next();
+                let is_current = |it: &Request| number == Some(&*it.number.to_string());
+                if request.as_ref().is_some_and(is_current) {
+                    *request = None;
+                }
+                if status != StatusCode::NOT_FOUND && status != StatusCode::TIMEOUT {
+                    // The consumer is gone; or the server goes down, or another one takes over.
+                    while_claimed(line.consumer.check(&line.resource).await)?;
+                    result = Answers::Refused;
+                }
             }
-        } else {
-            if let Some(current) = request {
-                current.remaining = current.remaining.saturating_sub(1);
-            }
-            if request.as_ref().is_some_and(|it| it.remaining == 0) {
-                *request = None;
-            }
-            words.extend(line.with(None, |hold| hold.arrived(message, &line.consumer.name)));
         }
         answer = answers.next().now_or_never().flatten();
     }
     say(line, words).await;
     line.notify();
-    Ok(())
+    Ok(result)
+}
+
+impl Request {
+    /// What of it waits when a message came.
+    fn answered(self) -> Option<Self> {
+        let remaining = self.remaining.checked_sub(1).filter(|rest| *rest > 0)?;
+        Some(Self { remaining, ..self })
+    }
 }
 
 /// Asks for messages, if there is room.
@@ -312,8 +336,18 @@ async fn say(line: &Line, words: impl IntoIterator<Item = Word>) {
 
 impl Shared {
     fn begin(&mut self, until: Instant) {
-        self.hold = Some(Hold::default());
+        self.hold = Some(Hold::new(std::mem::take(&mut self.settled)));
         self.valid_until = until;
+    }
+
+    /// Ends the session; what gives back what it holds.
+    fn end(&mut self) -> Vec<Word> {
+        let Some(hold) = self.hold.take() else {
+            return Vec::new();
+        };
+        let words = hold.give_back();
+        self.settled = hold.into_settled();
+        words
     }
 }
 
