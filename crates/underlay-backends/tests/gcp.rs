@@ -1,7 +1,7 @@
 //! The provider `gcp_pubsub` on Google's own emulator: the conformance suite, and what only Google can get wrong.
 //!
 //! Starts an emulator of its own on a free port; without one every test is reported ignored, and fails where
-//! `UNDERLAY_REQUIRE` names `gcp_pubsub`. The emulator ignores filters and retry policies and signs no push, so filters
+//! `UNDERLAY_REQUIRE` names `pubsub-emulator`. The emulator ignores filters and retry policies and signs no push, so filters
 //! are compared as texts, and pushes are signed with keys of the tests' own.
 #![allow(
     clippy::unwrap_used,
@@ -46,6 +46,8 @@ use underlay_backends::{
 };
 use underlay_model::filter::{Condition, Filter};
 
+/// What `UNDERLAY_REQUIRE` calls the emulator.
+const SERVER: &str = "pubsub-emulator";
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Ends in no test by itself.
@@ -129,13 +131,13 @@ fn main() -> ExitCode {
         Ok(emulator) => trials(&Arc::new(emulator)),
         Err(reason) => {
             let text = format!("Google's Pub/Sub emulator cannot be reached: {reason}");
-            if !is_required(gcp::PROVIDER) {
+            if !is_required(SERVER) {
                 eprintln!("ignored: topic::gcp_pubsub: {text}");
             }
             let trial = Trial::test("topic::gcp_pubsub::reachable", move || {
                 Err(Failed::from(text))
             });
-            vec![trial.with_ignored_flag(!is_required(gcp::PROVIDER))]
+            vec![trial.with_ignored_flag(!is_required(SERVER))]
         }
     };
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -103,7 +103,7 @@ impl DeadLetters {
                 let of_letter = receipts.entry(letter.id.clone()).or_default();
                 of_letter.push(pulled.ack_id);
                 if of_letter.len() == 1 {
-                    bytes += message::size(&letter.message);
+                    bytes += letter.message.size();
                     letters.push(letter);
                 }
             }

@@ -5,9 +5,9 @@
 //!
 //! # How each promise is kept
 //!
-//! - **Stored before `publish` returns**: Google's id is the answer, and what receivers see. A released dead letter
-//!   has a new id at Google; its first one is in an attribute. Attributes of ours begin with `underlay-`, and handlers do
-//!   not see them.
+//! - **Stored before `publish` returns**: Google's id is the answer, and what receivers see. A message with an id
+//!   of its own, and a released dead letter, have another one at Google; theirs is in an attribute. Attributes of ours
+//!   begin with `underlay-`, and handlers do not see them.
 //! - **Order**: the ordering key is Google's; after a failed publish the key is resumed, and what was sent after it has
 //!   failed, too. Google sends a key's messages to one process at a time, where the second waits for the first.
 //!   A message that is given back comes again in this process, so that the next one stays behind it. A key that is
