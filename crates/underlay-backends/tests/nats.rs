@@ -185,7 +185,7 @@ struct Fresh {
 }
 
 async fn fresh(server: &Server) -> Fresh {
-    let broker = connect(&server).await;
+    let broker = connect(server).await;
     let name = fresh_name();
     let topic = broker.topic(&name, TopicOptions::default()).await.unwrap();
     let subscription = broker.subscription(&name, "one", subscribe(LONG)).await;

@@ -141,9 +141,8 @@ async fn serve(
                     next.renew = Instant::now() + line.claims.time / 4;
                 }
                 Ok(None) => return Ok(End::Lost),
-                // It holds for a while.
-                Err(error) if error.is_retryable() => next.renew = Instant::now() + RECHECK,
-                Err(error) => return Err(error),
+                // It holds for a while, and whoever claims next learns what is wrong.
+                Err(_) => next.renew = Instant::now() + RECHECK,
             }
         }
         let due = line.with(Vec::new(), |hold| hold.due(now));
