@@ -50,7 +50,6 @@ mod provisioned {
     use std::sync::{Mutex, PoisonError};
 
     use underlay_local::{Announcement, Checkout, Event, Options, Provisioned, Reporter};
-    use underlay_model::infra::PubSub;
 
     use super::{InfraConfig, Model, Result};
     use crate::config::configuration;
@@ -67,11 +66,7 @@ mod provisioned {
     impl Guard {
         /// Tells others on this machine where the application is reached that has the files of messages open.
         pub(crate) fn announce(&mut self, config: &InfraConfig, address: SocketAddr) {
-            let files = config.pubsub.iter().filter_map(|it| match it {
-                PubSub::Memory { path, .. } => path.as_ref(),
-                _ => None,
-            });
-            for file in files {
+            for file in config.pubsub.iter().filter_map(|it| it.file()) {
                 match Announcement::new(Path::new(file), address) {
                     Ok(announcement) => self.announced.extend(announcement),
                     Err(error) => tracing::warn!(

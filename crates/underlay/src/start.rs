@@ -302,9 +302,8 @@ fn needs(
     match task {
         Task::Seed => Ok((model, configured, Some(mode))),
         Task::DeadLetters(_) => {
-            let in_process = |it: &PubSub| matches!(it, PubSub::Memory { path: None, .. });
-            let brokers = configured.as_ref().map(|it| &*it.pubsub);
-            if let Some(index) = brokers.unwrap_or_default().iter().position(in_process) {
+            let mut brokers = configured.iter().flat_map(|it| &it.pubsub);
+            if let Some(index) = brokers.position(PubSub::is_of_one_process) {
                 return Err(configuration(vec![format!(
                     "infra config: pubsub[{index}]: a broker of the type `memory` without a `path` is in the application's \
                      own process, where no job sees its dead letters; give it a `path`"

@@ -1,17 +1,19 @@
 //! An application for the tests of dead letters: one subscription that gives every message up until it is mended, and one
 //! that never does. It has no database, so it starts without any server.
 
-use std::sync::Mutex;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::watch;
 use underlay::Error;
 use underlay::axum::Json;
+use underlay::axum::extract::Path;
 use underlay::prelude::*;
 
 /// Whether the billing works.
 static MENDED: AtomicBool = AtomicBool::new(false);
 /// The numbers of the orders that were billed.
-static BILLED: Mutex<Vec<i64>> = Mutex::new(Vec::new());
+static BILLED: LazyLock<watch::Sender<Vec<i64>>> = LazyLock::new(watch::Sender::default);
 
 #[derive(Message, Serialize, Deserialize)]
 struct Order {
@@ -31,9 +33,7 @@ async fn bill(order: Order) -> underlay::Result<()> {
             order.customer
         )));
     }
-    if let Ok(mut billed) = BILLED.lock() {
-        billed.push(order.number);
-    }
+    BILLED.send_modify(|billed| billed.push(order.number));
     Ok(())
 }
 
@@ -53,9 +53,13 @@ async fn mend() {
     MENDED.store(true, Ordering::Release);
 }
 
-#[api(method = GET, path = "/billed", public)]
-async fn billed() -> Json<Vec<i64>> {
-    Json(BILLED.lock().map(|it| it.clone()).unwrap_or_default())
+/// Answers once so many orders are billed.
+#[api(method = GET, path = "/billed/{count}", public)]
+async fn billed(Path(count): Path<usize>) -> underlay::Result<Json<Vec<i64>>> {
+    let mut billed = BILLED.subscribe();
+    let enough = billed.wait_for(|billed| billed.len() >= count).await;
+    let enough = enough.map_err(|_| "nothing will be billed any more")?;
+    Ok(Json(enough.clone()))
 }
 
 #[underlay::main]

@@ -109,6 +109,30 @@ pub(crate) fn call(address: SocketAddr, method: &str, path: &str, body: Option<V
     answer.unwrap_or_else(|error| panic!("{method} http://{address}{path}: {error}"))
 }
 
+/// Sends one request without a body and with these headers, in which `host` may be another.
+#[track_caller]
+pub(crate) fn call_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let answer = block_on(async {
+        let mut request = Request::builder().method(method).uri(path);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", address.to_string());
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request
+            .body(Full::default())
+            .map_err(|error| error.to_string())?;
+        Connection::open(address).await?.request(request).await
+    });
+    answer.unwrap_or_else(|error| panic!("{method} http://{address}{path}: {error}"))
+}
+
 /// Sends bytes, whatever they are, to a URL of a server on this machine.
 #[track_caller]
 pub(crate) fn call_url(method: &str, url: &str, body: &'static [u8]) -> Answer {

@@ -14,6 +14,7 @@
 mod application;
 mod config;
 mod database;
+mod dead_letters;
 mod errors;
 mod faults;
 mod folder;
@@ -22,6 +23,7 @@ mod ladder;
 mod load;
 mod migrations;
 mod mirror;
+mod outbox;
 mod plain_server;
 mod pooler;
 mod servers;
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         faults::trials(),
         tls::trials(),
         pooler::trials(),
+        outbox::trials(),
+        dead_letters::trials(),
     ];
     libtest_mimic::run(&arguments, suites.into_iter().flatten().collect()).exit_code()
 }

@@ -381,7 +381,7 @@ fn seed() {
 fn unknown_task() {
     let ledger = Ledger::new(&[]);
     let error = ledger.start().with("UNDERLAY_TASK", "migrat").refusal();
-    expect!["UNDERLAY_TASK is `migrat`; there are `migrate` and `seed`, and without it the application starts"].assert_eq(&error);
+    expect!["UNDERLAY_TASK is `migrat`; there are `migrate`, `seed` and `dead-letters`, and without it the application starts"].assert_eq(&error);
 }
 
 fn by_the_migrator() {

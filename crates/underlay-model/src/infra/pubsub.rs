@@ -65,6 +65,21 @@ pub enum PubSub {
     },
 }
 
+impl PubSub {
+    /// The file that keeps the messages of a broker inside the process, which one process at a time can have open.
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::Memory { path, .. } => path.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the messages are in the memory of one process, so that no other sees them.
+    pub fn is_of_one_process(&self) -> bool {
+        matches!(self, Self::Memory { path: None, .. })
+    }
+}
+
 /// A topic in memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
