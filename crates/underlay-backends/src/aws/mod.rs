@@ -21,9 +21,9 @@
 //!   at the same time, SNS decides. Order ends where a part of a batch fails, which the error says; at a dead letter,
 //!   which the next message of its key overtakes, also when it is released; and where SQS itself moves a message there.
 //!   SQS would give several messages of a group at once, so an ordered subscription asks for one in each call.
-//! - **Exactly once**: FIFO as well. A publish that the SDK repeats is stored once within five minutes. SQS refuses the
-//!   receipt of a lease that has ended, and then `ack` is an error: the message is delivered again. What was acknowledged
-//!   is not.
+//! - **Exactly once**: FIFO as well. A publish that the SDK repeats is stored once within five minutes. To acknowledge a
+//!   delivery whose lease has ended is an error, which SQS says, too: the message is delivered again. What was acknowledged
+//!   without an error is not.
 //! - **Throughput** of FIFO, as Amazon documents it: 300 calls a second for each of sending, receiving and deleting in a
 //!   queue, so 3,000 messages with batches of ten, and 300 where an ordered subscription receives; a topic takes 3,000
 //!   messages a second. What is provisioned here has the high throughput mode, in which limits and deduplication are by

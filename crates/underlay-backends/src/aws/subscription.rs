@@ -35,9 +35,12 @@ pub(super) struct SqsSubscription {
     pub(super) delivered: Mutex<HashMap<String, Delivered>>,
 }
 
-/// A delivery whose lease has not ended, as far as we know.
+/// A delivery whose lease has not ended.
+///
+/// Its end is counted from when we heard of the delivery, so it is later than SQS's: what has ended here has ended there.
 pub(super) struct Delivered {
-    delivery: Delivery,
+    /// `None` when it was acknowledged; remembered where that may be done only once.
+    delivery: Option<Delivery>,
     until: Instant,
 }
 
@@ -76,13 +79,33 @@ impl SqsSubscription {
                 message: delivery.incoming.message.clone(),
                 receipt: Receipt(delivery.receipt.clone()),
             });
-            delivered.insert(delivery.receipt.clone(), Delivered { delivery, until });
+            let receipt = delivery.receipt.clone();
+            let delivery = Some(delivery);
+            delivered.insert(receipt, Delivered { delivery, until });
         }
         received
     }
 
+    /// Whether a delivery has not ended.
+    fn is_leased(&self, receipt: &str) -> bool {
+        let now = Instant::now();
+        self.delivered()
+            .get(receipt)
+            .is_some_and(|it| it.until > now)
+    }
+
     /// Removes a delivered message; false when the delivery had ended before.
     async fn delete(&self, receipt: &str, attempted: &'static str) -> Result<bool> {
+        if self.exactly_once {
+            match self.delivered().get(receipt) {
+                Some(delivered) if delivered.until > Instant::now() => {
+                    if delivered.delivery.is_none() {
+                        return Ok(true);
+                    }
+                }
+                _ => return Ok(false),
+            }
+        }
         let outcome = self.deletes.delete(receipt).await.ok_or_else(|| {
             let text = "end a delivery: the broker is closed";
             self.error(ErrorKind::Unavailable, text)
@@ -92,7 +115,11 @@ impl SqsSubscription {
             Err(failure) if failure.is_stale() => false,
             Err(failure) => return Err(self.queue.failed(failure, attempted)),
         };
-        self.delivered().remove(receipt);
+        let mut delivered = self.delivered();
+        match delivered.get_mut(receipt) {
+            Some(delivered) if self.exactly_once && is_done => delivered.delivery = None,
+            _ => drop(delivered.remove(receipt)),
+        }
         Ok(is_done)
     }
 }
@@ -135,28 +162,35 @@ impl Subscription for SqsSubscription {
             delay,
             "give a message back: SQS holds it back for at most twelve hours",
         )?;
-        self.delivered().remove(&receipt.0);
+        if !self.is_leased(&receipt.0) {
+            // It is back already, and may be with another receiver.
+            return Ok(());
+        }
         match self.queue.hide(&receipt.0, delay).await {
             Err(failure) if !failure.is_stale() => {
                 Err(self.queue.failed(failure, "give a message back"))
             }
-            // Also when the lease has ended: the message is back already.
-            _ => Ok(()),
+            _ => {
+                self.delivered().remove(&receipt.0);
+                Ok(())
+            }
         }
     }
 
     async fn extend(&self, receipt: &Receipt, lease: Duration) -> Result<()> {
         let lease = self.checked(lease, "extend a lease: SQS leases for at most twelve hours")?;
-        self.queue
-            .hide(&receipt.0, lease)
-            .await
-            .map_err(|failure| {
-                if failure.is_stale() {
-                    let text = "extend a lease: it has ended, so the message is delivered again";
-                    return self.error(ErrorKind::PreconditionFailed, text);
-                }
-                self.queue.failed(failure, "extend a lease")
-            })?;
+        let ended = || {
+            let text = "extend a lease: it has ended, so the message is delivered again";
+            self.error(ErrorKind::PreconditionFailed, text)
+        };
+        if !self.is_leased(&receipt.0) {
+            return Err(ended());
+        }
+        match self.queue.hide(&receipt.0, lease).await {
+            Ok(()) => {}
+            Err(failure) if failure.is_stale() => return Err(ended()),
+            Err(failure) => return Err(self.queue.failed(failure, "extend a lease")),
+        }
         if let Some(delivered) = self.delivered().get_mut(&receipt.0) {
             delivered.until = Instant::now() + lease;
         }
@@ -166,8 +200,11 @@ impl Subscription for SqsSubscription {
     async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<()> {
         let delivery = {
             let delivered = self.delivered();
-            let delivered = delivered.get(&receipt.0).map(|it| it.delivery.clone());
-            delivered.ok_or_else(|| {
+            let delivered = delivered
+                .get(&receipt.0)
+                .filter(|it| it.until > Instant::now());
+            let delivery = delivered.and_then(|it| it.delivery.clone());
+            delivery.ok_or_else(|| {
                 let text = "give a message up: its lease has ended, or the receipt is not one of this subscription's";
                 self.error(ErrorKind::InvalidArgument, text)
             })?

@@ -2,8 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
     time::Duration,
 };
 
@@ -37,7 +40,7 @@ macro_rules! tests {
 pub(crate) const TESTS: &[(&str, Test)] = tests! {
     names_and_fifo missing_things provisioned_once broker_filters every_text envelopes foreign_messages large_batches
     too_large_for_a_batch moved_by_sqs stale_receipts many_of_one_key dead_letters_of_one_key largest_dead_letter
-    acknowledged_together cancelled_receives delayed_in_order deleted_queue unreachable restarted closing
+    acknowledged_together cancelled_receives delayed_in_order deleted_queue part_of_a_batch unreachable restarted closing
 };
 
 /// Ends in no test by itself.
@@ -498,7 +501,11 @@ async fn large_batches(emulator: Arc<Emulator>) {
         let body = |number: usize| {
             format!(
                 "{number}{}",
-                "x".repeat(if number % 5 == 0 { 100_000 } else { 10 })
+                "x".repeat(if number.is_multiple_of(5) {
+                    100_000
+                } else {
+                    10
+                })
             )
         };
         let batch: Vec<Message> = (0..60)
@@ -823,6 +830,63 @@ async fn deleted_queue(emulator: Arc<Emulator>) {
         kind_of(fresh.topic.publish(message("lost")).await),
         ErrorKind::NotFound
     );
+}
+
+/// A part of a batch that SNS does not take is an error that says how many messages that were. No emulator does so, so this
+/// is a server with SNS's documented answers.
+async fn part_of_a_batch(_: Arc<Emulator>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, published) = mpsc::channel();
+    // Ends with the test's process.
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = BufReader::new(connection.unwrap());
+            let mut length = 0;
+            let mut line = String::new();
+            while connection.read_line(&mut line).unwrap() > 2 {
+                if let Some((_, text)) = line.to_lowercase().split_once("content-length:") {
+                    length = text.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            connection.read_exact(&mut body).unwrap();
+            let body = String::from_utf8(body).unwrap();
+            let result = if body.contains("Action=PublishBatch") {
+                sender.send(body).unwrap();
+                "<PublishBatchResponse><PublishBatchResult><Successful><member><Id>0</Id><MessageId>m</MessageId></member>\
+                 </Successful><Failed><member><Id>1</Id><Code>InternalError</Code><Message>come again</Message>\
+                 <SenderFault>false</SenderFault></member></Failed></PublishBatchResult></PublishBatchResponse>"
+            } else {
+                "<GetTopicAttributesResponse><GetTopicAttributesResult><Attributes/></GetTopicAttributesResult>\
+                 </GetTopicAttributesResponse>"
+            };
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\nconnection: close";
+            let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{result}", result.len());
+            connection.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let broker = Broker::connect_to(&endpoint, emulator::REGION, ("test", "test"), false);
+    let broker = broker.await.unwrap();
+    for (arn, options, unpublished) in [
+        // One in each of three batches; on a FIFO topic nothing is sent after the first of them.
+        ("arn:aws:sns:us-east-1:1:orders", TopicOptions::default(), 3),
+        ("arn:aws:sns:us-east-1:1:orders.fifo", ORDERED, 16),
+    ] {
+        let topic = broker.topic(arn, options).await.unwrap();
+        let batch = (0..25).map(|it| keyed("key", &it.to_string())).collect();
+        let error = topic.publish_batch(batch).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        let text = underlay_backends::error::chain(&error);
+        let expected = format!("publish 25 messages: {unpublished} of them were not published");
+        assert!(text.starts_with(&expected), "{text}");
+        assert!(text.ends_with("InternalError: come again"), "{text}");
+        assert_eq!(
+            published.try_iter().count(),
+            if unpublished == 3 { 3 } else { 1 }
+        );
+    }
 }
 
 /// Nobody there, and no secret in what is said about it.
