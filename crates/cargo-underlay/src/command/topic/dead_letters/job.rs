@@ -45,7 +45,6 @@ pub(super) async fn run(
     }
     let (status, stdout) = child::output(command.into()).await?;
     if !status.success() {
-        let code = status.code().and_then(|code| u8::try_from(code).ok());
         let message = "the application did not do it; its messages stand above";
         // People have read them.
         let problems = match output.is_json() {
@@ -53,7 +52,7 @@ pub(super) async fn run(
             false => Vec::new(),
         };
         return Err(Failure {
-            code: code.unwrap_or(Failure::FAILED),
+            code: Failure::FAILED,
             problems,
             root: None,
         });
