@@ -1,15 +1,13 @@
 //! The loop of every subscription: receive, decode, handle under the concurrency limit, then acknowledge, give back
 //! with backoff, or dead-letter. It exists once, for every broker.
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use underlay_backends::topic::{Receipt, Received, Subscription as Source};
@@ -22,6 +20,10 @@ use crate::subscription::{Delivery, Handle, HandlerError};
 use crate::topic::MessageId;
 use crate::{Error, ErrorKind};
 
+mod flow;
+
+use flow::{MAX_BATCH, Pace};
+
 /// The longest lease before its slack. While a handler runs for longer, its message's lease is extended, so a message
 /// comes back soon after a process has died, however long its handler may take.
 const MAX_LEASE: Duration = Duration::from_secs(30);
@@ -30,9 +32,6 @@ const LEASE_SLACK: Duration = Duration::from_secs(5);
 /// How many deliveries may end without an outcome, because the process died, before they count as retries. A message
 /// that kills every process it is given to must not do so for ever.
 const DEATHS: u32 = 20;
-/// The most messages that are asked for at once.
-const MAX_BATCH: usize = 100;
-
 /// A subscription with its handler, its broker and its delivery options.
 pub(crate) struct Consumer {
     topic: String,
@@ -43,6 +42,7 @@ pub(crate) struct Consumer {
     #[cfg(feature = "postgres")]
     idempotence: Option<Idempotence>,
     options: Options,
+    pace: Pace,
 }
 
 /// The delivery options with their durations read.
@@ -115,6 +115,7 @@ impl Consumer {
                 max_backoff: duration::parse(&options.max_backoff)?,
                 max_retries: options.max_retries,
             },
+            pace: Pace::new(),
         })
     }
 
@@ -135,71 +136,6 @@ impl Consumer {
     /// The topic's and the subscription's name.
     pub(crate) fn id(&self) -> String {
         format!("{}/{}", self.topic, self.name)
-    }
-
-    /// Receives and handles until `stop` turns true, then until every handler that runs has ended.
-    pub(crate) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let permits = Arc::new(Semaphore::new(
-            self.options.max_concurrency.min(Semaphore::MAX_PERMITS),
-        ));
-        let mut handlers = JoinSet::new();
-        let mut failures = 0;
-        while !*stop.borrow() {
-            while handlers.try_join_next().is_some() {}
-            let Some(Ok(first)) = or_stopped(&mut stop, permits.clone().acquire_owned()).await
-            else {
-                break;
-            };
-            let free = (1 + permits.available_permits()).min(MAX_BATCH);
-            let Some(received) =
-                or_stopped(&mut stop, self.source.receive(free, self.lease())).await
-            else {
-                break;
-            };
-            match received {
-                Ok(batch) => {
-                    failures = 0;
-                    let mut permit = Some(first);
-                    for received in batch {
-                        // The batch is no larger than the number of permits that were free, and only this task
-                        // takes any.
-                        let Some(permit) = permit
-                            .take()
-                            .or_else(|| permits.clone().try_acquire_owned().ok())
-                        else {
-                            continue;
-                        };
-                        let consumer = Arc::clone(&self);
-                        handlers.spawn(async move {
-                            let _permit = permit;
-                            consumer.deliver(received).await;
-                        });
-                    }
-                }
-                Err(error) => {
-                    let delay = backoff(
-                        Duration::from_millis(100),
-                        Duration::from_secs(30),
-                        failures,
-                    );
-                    failures = failures.saturating_add(1);
-                    tracing::warn!(
-                        target: "underlay",
-                        topic = self.topic,
-                        subscription = self.name,
-                        error = crate::error::chain(&error),
-                        "receiving failed; trying again in {delay:?}",
-                    );
-                    if or_stopped(&mut stop, tokio::time::sleep(delay))
-                        .await
-                        .is_none()
-                    {
-                        break;
-                    }
-                }
-            }
-        }
-        while handlers.join_next().await.is_some() {}
     }
 
     /// How long a delivery is leased.
@@ -374,19 +310,6 @@ pub(crate) fn backoff(min: Duration, max: Duration, failures: u32) -> Duration {
     doubled
         .mul_f64(rand::rng().random_range(1.0..1.25))
         .min(max)
-}
-
-/// The future's output, unless `stop` turns true first.
-async fn or_stopped<T>(
-    stop: &mut watch::Receiver<bool>,
-    future: impl Future<Output = T>,
-) -> Option<T> {
-    tokio::select! {
-        biased;
-        // A dropped sender means the same: nobody is left who would want more.
-        _ = stop.wait_for(|stopped| *stopped) => None,
-        output = future => Some(output),
-    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

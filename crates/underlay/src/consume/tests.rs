@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::sync::watch;
 use underlay_backends::memory::{Broker, SubscriptionOptions, TopicOptions};
 use underlay_backends::topic::{DeadLetter, Message, Topic};
 use underlay_model::filter::Condition;

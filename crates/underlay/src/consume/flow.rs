@@ -1,0 +1,206 @@
+//! When to receive how much: as many messages as there are handlers free, and a batch ahead of them where handlers are
+//! quick, so that they need not wait for the broker.
+
+use std::collections::VecDeque;
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use underlay_backends::topic::Received;
+
+use super::{Consumer, backoff};
+
+/// The most messages that are asked for at once, and that wait for a handler.
+pub(super) const MAX_BATCH: usize = 100;
+/// Handlers that take less than this in the mean are quick.
+const QUICK: Duration = Duration::from_millis(50);
+/// How long a message may wait for a handler before it is given back: handlers are not quick any more.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the first wait is after receiving has failed, and the longest.
+const RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
+
+/// How long handlers take, in the mean.
+pub(super) struct Pace(AtomicU64);
+
+impl Pace {
+    /// Unknown, which is not quick.
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+
+    /// Notes how long a handler took.
+    pub(super) fn note(&self, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let mean = match self.0.load(Ordering::Relaxed) {
+            u64::MAX => time,
+            mean => mean - mean / 8 + time / 8,
+        };
+        // Of two at once one may be lost, which a mean can bear.
+        self.0.store(mean.min(u64::MAX - 1), Ordering::Relaxed);
+    }
+
+    fn forget(&self) {
+        self.0.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    fn is_quick(&self) -> bool {
+        u128::from(self.0.load(Ordering::Relaxed)) < QUICK.as_nanos()
+    }
+}
+
+type Receiving = Pin<Box<dyn Future<Output = underlay_backends::Result<Vec<Received>>> + Send>>;
+
+/// Messages that wait for a handler, all of them received at one time or later.
+#[derive(Default)]
+struct Ahead {
+    messages: VecDeque<Received>,
+    since: Option<Instant>,
+}
+
+impl Ahead {
+    /// Ends when they have waited too long.
+    async fn too_long(&self) {
+        match self.since {
+            Some(since) if !self.messages.is_empty() => sleep_until(since + PATIENCE).await,
+            _ => pending().await,
+        }
+    }
+}
+
+impl Consumer {
+    /// Receives and handles until `stop` turns true, then until every handler that runs has ended.
+    pub(crate) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let limit = self.options.max_concurrency.min(Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(limit));
+        let mut handlers = JoinSet::new();
+        let mut ahead = Ahead::default();
+        let mut receiving: Option<Receiving> = None;
+        let mut failures = 0;
+        loop {
+            while handlers.try_join_next().is_some() {}
+            while !ahead.messages.is_empty()
+                && let Ok(permit) = Arc::clone(&permits).try_acquire_owned()
+            {
+                self.begin(&mut handlers, &mut ahead, permit);
+            }
+            if receiving.is_none() {
+                let most_ahead = if self.pace.is_quick() {
+                    limit.min(MAX_BATCH)
+                } else {
+                    0
+                };
+                let room = (permits.available_permits() + most_ahead)
+                    .saturating_sub(ahead.messages.len())
+                    .min(MAX_BATCH);
+                // Not a message at a time: handlers have something to do meanwhile.
+                if room > most_ahead / 2 {
+                    receiving = Some(self.receiving(room, failures));
+                }
+            }
+            let is_idle = receiving.is_none();
+            let next = async {
+                match &mut receiving {
+                    Some(receiving) => receiving.await,
+                    None => pending().await,
+                }
+            };
+            let waits = !ahead.messages.is_empty();
+            tokio::select! {
+                biased;
+                // A dropped sender means the same: nobody is left who would want more.
+                () = async { drop(stop.wait_for(|stopped| *stopped).await) } => break,
+                received = next => {
+                    receiving = None;
+                    match received {
+                        Ok(received) => {
+                            failures = 0;
+                            ahead.since = Some(Instant::now());
+                            ahead.messages.extend(received);
+                        }
+                        Err(error) => {
+                            self.receiving_failed(&error, failures);
+                            failures = failures.saturating_add(1);
+                        }
+                    }
+                }
+                permit = Arc::clone(&permits).acquire_owned(), if waits || is_idle => {
+                    // The semaphore is never closed.
+                    if let Ok(permit) = permit && waits {
+                        self.begin(&mut handlers, &mut ahead, permit);
+                    }
+                }
+                () = ahead.too_long() => {
+                    self.pace.forget();
+                    self.give_back(&mut ahead).await;
+                }
+            }
+        }
+        // What it would receive comes again.
+        drop(receiving);
+        self.give_back(&mut ahead).await;
+        while handlers.join_next().await.is_some() {}
+    }
+
+    /// Handles the first message that waits.
+    fn begin(
+        self: &Arc<Self>,
+        handlers: &mut JoinSet<()>,
+        ahead: &mut Ahead,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let Some(received) = ahead.messages.pop_front() else {
+            return;
+        };
+        let consumer = Arc::clone(self);
+        handlers.spawn(async move {
+            let begin = Instant::now();
+            consumer.deliver(received).await;
+            consumer.pace.note(begin.elapsed());
+            drop(permit);
+        });
+    }
+
+    /// Receives, after a wait if that has failed before.
+    fn receiving(&self, max: usize, failures: u32) -> Receiving {
+        let (source, lease) = (Arc::clone(&self.source), self.lease());
+        Box::pin(async move {
+            if failures > 0 {
+                sleep(retry_after(failures - 1)).await;
+            }
+            source.receive(max, lease).await
+        })
+    }
+
+    fn receiving_failed(&self, error: &underlay_backends::Error, failures: u32) {
+        tracing::warn!(
+            target: "underlay",
+            topic = self.topic,
+            subscription = self.name,
+            error = crate::error::chain(error),
+            "receiving failed; trying again in about {:?}", retry_after(failures),
+        );
+    }
+
+    /// Gives back messages that no handler has seen.
+    async fn give_back(&self, ahead: &mut Ahead) {
+        let messages = std::mem::take(&mut ahead.messages);
+        let given_back = messages.iter().map(async |received| {
+            let told = self.source.nack(&received.receipt, Duration::ZERO).await;
+            if let Err(error) = told {
+                let error = crate::error::chain(&error);
+                tracing::warn!(target: "underlay", error, "a message was not given back; it comes again after its lease");
+            }
+        });
+        join_all(given_back).await;
+    }
+}
+
+fn retry_after(failures: u32) -> Duration {
+    backoff(RETRY[0], RETRY[1], failures)
+}
