@@ -253,25 +253,28 @@ async fn migrate_one(
         service,
     } = opened;
     let files = &schema.migrations;
-    let mut is_current = if mode == Migrations::Off || files.is_empty() {
-        Ok(true)
-    } else {
-        is_current(&name, &mut connection, files, mode).await
-    };
-    if schema.tables
-        && let Ok(current) = &mut is_current
-    {
+    let mut is_complete = true;
+    let mut problems = Vec::new();
+    if mode != Migrations::Off && !files.is_empty() {
+        match is_current(&name, &mut connection, files, mode).await {
+            Ok(is_current) => is_complete &= is_current,
+            Err(errors) => problems.extend(errors),
+        }
+    }
+    if schema.tables {
         match has_tables(&mut connection, mode).await {
-            Ok(has_tables) => *current &= has_tables,
-            Err(problem) => is_current = Err(vec![problem]),
+            Ok(has_tables) => is_complete &= has_tables,
+            Err(error) => problems.push(error),
         }
     }
     // Before another one is opened: a role may be limited to one. A failure to say goodbye is the server's business.
     let _ = connection.close().await;
-    let applied = match is_current {
-        Ok(true) => Ok(Vec::new()),
-        Ok(false) => apply(&name, migrator, service, schema).await,
-        Err(problems) => Err(problems),
+    let applied = if !problems.is_empty() {
+        Err(problems)
+    } else if is_complete {
+        Ok(Vec::new())
+    } else {
+        apply(&name, migrator, service, schema).await
     };
     match applied {
         Ok(applied) => Ok(Migrated {
