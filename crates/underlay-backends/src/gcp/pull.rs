@@ -106,6 +106,9 @@ impl Pull {
 impl Source for Pull {
     fn start(&self) -> Result<()> {
         let mut running = self.running();
+        if self.queue.is_closed() {
+            return Ok(());
+        }
         if let Some(running) = &mut *running {
             // The stream ends by itself only when it has failed; the clock, never.
             if running.tasks.try_join_next().is_none() {
@@ -138,8 +141,13 @@ impl Source for Pull {
     }
 
     async fn stop(&self) {
-        self.queue.close();
-        let Some(mut running) = self.running().take() else {
+        let running = {
+            let mut running = self.running();
+            // Under the lock, so that nobody starts it once more.
+            self.queue.close();
+            running.take()
+        };
+        let Some(mut running) = running else {
             return;
         };
         running.stop.send_replace(true);

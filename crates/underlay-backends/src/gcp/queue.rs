@@ -189,6 +189,10 @@ impl<H: Handle> Queue<H> {
         !state.closed && (asked || state.receivers > 0)
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
     /// How many wait for a receiver.
     pub(super) fn waiting(&self) -> usize {
         let state = self.state();
@@ -517,3 +521,6 @@ fn give_back<H: Handle>(handles: impl IntoIterator<Item = H>) {
         handle.give_back();
     }
 }
+
+#[cfg(test)]
+mod tests;

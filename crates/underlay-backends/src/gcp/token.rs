@@ -20,7 +20,7 @@ const GOOGLES_KEYS: &str = "https://www.googleapis.com/oauth2/v3/certs";
 const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
 /// How long keys are used before they are fetched again.
 const FRESH: Duration = Duration::from_secs(3600);
-/// How long a token with an unknown key waits for the next fetch, so that strangers cannot make us fetch.
+/// How long no key is fetched again, so that neither strangers nor a failing server make us fetch for each request.
 const PAUSE: Duration = Duration::from_secs(10);
 /// How long a fetch may take.
 const FETCH: Duration = Duration::from_secs(5);
@@ -127,16 +127,16 @@ impl Keys {
     /// The key of an id; `None` if Google has no such key.
     async fn get(&self, id: &str) -> std::result::Result<Option<Arc<DecodingKey>>, Refusal> {
         if let Some(answer) = self.look(id) {
-            return Ok(answer);
+            return answer;
         }
         let _fetching = self.fetching.lock().await;
         // Somebody else may have fetched meanwhile.
         if let Some(answer) = self.look(id) {
-            return Ok(answer);
+            return answer;
         }
-        self.known().tried = Some(Instant::now());
         let fetched = self.fetch().await;
         let mut known = self.known();
+        known.tried = Some(Instant::now());
         match fetched {
             Ok(keys) => {
                 known.keys = keys;
@@ -153,15 +153,18 @@ impl Keys {
     }
 
     /// What is known without fetching; `None` if that must be done.
-    fn look(&self, id: &str) -> Option<Option<Arc<DecodingKey>>> {
+    fn look(&self, id: &str) -> Option<std::result::Result<Option<Arc<DecodingKey>>, Refusal>> {
         let known = self.known();
-        let since = |time: Option<Instant>| time.map(|time| time.elapsed());
-        let key = known.keys.get(id).cloned();
-        let is_fresh = since(known.fetched).is_some_and(|age| age < FRESH);
-        let is_paused = since(known.tried).is_some_and(|age| age < PAUSE);
-        match key {
-            Some(key) if is_fresh || is_paused => Some(Some(key)),
-            None if is_fresh && is_paused => Some(None),
+        let age = |time: Option<Instant>| time.map(|time| time.elapsed());
+        let is_fresh = age(known.fetched).is_some_and(|age| age < FRESH);
+        let is_paused = age(known.tried).is_some_and(|age| age < PAUSE);
+        match known.keys.get(id).cloned() {
+            Some(key) if is_fresh || is_paused => Some(Ok(Some(key))),
+            None if is_fresh && is_paused => Some(Ok(None)),
+            None if is_paused => {
+                let text = "Google's keys could not be fetched a moment ago".to_owned();
+                Some(Err(Refusal::Unavailable(text)))
+            }
             _ => None,
         }
     }
