@@ -310,7 +310,7 @@ impl Of {
 
 async fn counts(sources: &Sources) -> Result<Answer> {
     let mut subscriptions = Vec::new();
-    let all: Vec<(&(String, String), &Arc<dyn Source>)> = sources.iter().collect();
+    let all: Vec<_> = sources.iter().collect();
     for some in all.chunks(AT_ONCE) {
         let counts = some.iter().map(|(name, source)| count(name, source));
         subscriptions.extend(try_join_all(counts).await?);
