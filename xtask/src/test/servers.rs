@@ -3,6 +3,7 @@
 //! A server that cannot be had is one sentence that says why and what would mend it. Nothing that was already running is
 //! stopped, and what is started here stops with this process, however it ends.
 
+mod aws;
 mod docker;
 mod packages;
 
@@ -23,6 +24,10 @@ pub(super) enum Server {
     Managed,
     /// The program `nats-server`; the tests start it themselves.
     Nats,
+    /// LocalStack, an emulator of AWS; the tests start it themselves.
+    LocalStack,
+    /// moto, another one; the tests start it themselves.
+    Moto,
 }
 
 impl Server {
@@ -32,6 +37,8 @@ impl Server {
         Self::Docker,
         Self::Managed,
         Self::Nats,
+        Self::LocalStack,
+        Self::Moto,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -41,6 +48,8 @@ impl Server {
             Self::PgBouncer => "pgbouncer",
             Self::Managed => "managed",
             Self::Nats => "nats",
+            Self::LocalStack => "localstack",
+            Self::Moto => "moto",
         }
     }
 }
@@ -80,6 +89,10 @@ pub(super) fn set_up(root: &Path, server: Server) -> Result<Ready, String> {
         Server::PgBouncer => pgbouncer(root).map(|how| Ready { how, guard: None }),
         Server::Managed => managed(root).map(|how| Ready { how, guard: None }),
         Server::Nats => nats(root).map(|how| Ready { how, guard: None }),
+        Server::LocalStack => {
+            aws::set_up(root, &aws::LOCALSTACK).map(|how| Ready { how, guard: None })
+        }
+        Server::Moto => aws::set_up(root, &aws::MOTO).map(|how| Ready { how, guard: None }),
     }
 }
 
@@ -222,7 +235,7 @@ mod tests {
             Ok(vec![Server::Docker, Server::Native])
         );
         assert_eq!(parse("all"), Ok(Server::ALL.to_vec()));
-        let unknown = "no server is called `oracle`; `all`, or a list of native,pgbouncer,docker,managed,nats";
+        let unknown = "no server is called `oracle`; `all`, or a list of native,pgbouncer,docker,managed,nats,localstack,moto";
         assert_eq!(parse("docker,oracle"), Err(unknown.to_owned()));
     }
 }
