@@ -23,6 +23,7 @@ mod ladder;
 mod load;
 mod migrations;
 mod mirror;
+mod outbox;
 mod plain_server;
 mod pooler;
 mod servers;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         faults::trials(),
         tls::trials(),
         pooler::trials(),
+        outbox::trials(),
         dead_letters::trials(),
     ];
     libtest_mimic::run(&arguments, suites.into_iter().flatten().collect()).exit_code()
