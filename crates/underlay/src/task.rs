@@ -6,8 +6,10 @@ use crate::Result;
 use crate::config::configuration;
 use crate::dead_letters::{self, Request};
 use crate::inventory::{self, Item};
-use crate::start::{self, Connected};
+use crate::start::Connected;
 use crate::subscription::HandlerFuture;
+
+mod connect;
 
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +42,10 @@ pub(crate) fn asked() -> Result<Option<Task>> {
         Ok("migrate") => Ok(Some(Task::Migrate)),
         Ok("seed") => Ok(Some(Task::Seed)),
         Ok(words) if words.split_whitespace().next() == Some(DEAD_LETTERS) => {
-            let request = words.trim_start().trim_start_matches(DEAD_LETTERS);
+            let request = words
+                .trim_start()
+                .strip_prefix(DEAD_LETTERS)
+                .unwrap_or_default();
             match Request::parse(request) {
                 Ok(request) => Ok(Some(Task::DeadLetters(request))),
                 Err(problem) => Err(configuration(vec![format!(
@@ -64,7 +69,7 @@ pub(crate) fn asked() -> Result<Option<Task>> {
 ///
 /// Everything that keeps it from being done.
 pub(crate) async fn run(task: Task) -> Result<()> {
-    let connected = start::connect_without_server(&task).await?;
+    let connected = connect::connect(&task).await?;
     match task {
         #[cfg(feature = "postgres")]
         Task::Migrate => {
