@@ -54,13 +54,14 @@ fn own_headers(message: &Message) -> HeaderMap {
 
 /// The bytes by which a message is above what a server with this `max_payload` takes, and the limit.
 pub(super) fn too_large(message: &Message, max_payload: usize) -> Option<(usize, usize)> {
-    let headers: usize = own_headers(message)
+    let header = |name: usize, value: &str| name + escaped_len(value) + ": \r\n".len();
+    let attributes = message
+        .attributes
         .iter()
-        .flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
-        .map(|(name, value)| {
-            AsRef::<str>::as_ref(name).len() + value.as_str().len() + ": \r\n".len()
-        })
-        .sum();
+        .map(|(name, value)| header(ATTRIBUTE.len() + escaped_len(name), value));
+    let key = message.ordering_key.as_deref();
+    let headers: usize =
+        attributes.sum::<usize>() + key.map_or(0, |key| header(ORDERING_KEY.len(), key));
     let limits = [
         (headers, MAX_HEADERS - RESERVED),
         (
@@ -192,11 +193,23 @@ fn text<'a>(headers: Option<&'a HeaderMap>, name: &'static str) -> Option<&'a st
     Some(headers?.get_last(name)?.as_str())
 }
 
+/// Whether NATS keeps a byte in a header's name and value as it is.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.~/+=@".contains(&byte)
+}
+
+/// How long [`escape`]'s result is.
+fn escaped_len(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| if is_plain(byte) { 1 } else { 3 })
+        .sum()
+}
+
 /// What NATS keeps in a header's name and value as it is; every other byte becomes `%` and two digits.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~/+=@".contains(&byte) {
+        if is_plain(byte) {
             escaped.push(char::from(byte));
         } else {
             escaped += &format!("%{byte:02x}");
@@ -251,10 +264,18 @@ impl<'a> Delivery<'a> {
     /// Reads `$JS.ACK.<stream>.<consumer>.<attempt>.<sequence>.<delivery>.<time>.<pending>`; newer servers have a domain
     /// and an account before the stream, and more at the end.
     pub(super) fn parse(subject: &'a str) -> Option<Self> {
-        let tokens: Vec<&str> = subject.strip_prefix("$JS.ACK.")?.split('.').collect();
-        let tokens = match tokens.len() {
+        let mut tokens = [""; 9];
+        let mut count = 0;
+        for (token, text) in tokens
+            .iter_mut()
+            .zip(subject.strip_prefix("$JS.ACK.")?.split('.'))
+        {
+            *token = text;
+            count += 1;
+        }
+        let tokens = match count {
             7 => &tokens[..],
-            9.. => &tokens[2..],
+            9 => &tokens[2..],
             _ => return None,
         };
         Some(Self {
@@ -319,6 +340,7 @@ mod tests {
             assert!(escaped.bytes().all(|byte| byte.is_ascii_graphic()));
             assert!(!escaped.contains(':'));
             assert_eq!(unescape(&escaped), text);
+            assert_eq!(escaped_len(text), escaped.len());
         }
         // What others wrote is taken as it is.
         for foreign in ["100%", "%zz", "%ff", "a%"] {

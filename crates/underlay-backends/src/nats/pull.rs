@@ -42,7 +42,7 @@ pub(super) struct Waiting {
 }
 
 /// One that waits. Dropped before it has read its messages, it gives them back.
-struct Waiter {
+pub(super) struct Waiter {
     puller: Arc<Puller>,
     receiver: oneshot::Receiver<Result<Vec<Message>>>,
 }
@@ -59,6 +59,11 @@ impl Drop for Waiter {
 impl Puller {
     /// At most `max` of the messages that can be delivered now; may be none.
     pub(super) async fn available(self: &Arc<Self>, max: usize) -> Result<Vec<Message>> {
+        self.result(self.ask(max)).await
+    }
+
+    /// Asks for at most `max` of the messages that can be delivered now.
+    pub(super) fn ask(self: &Arc<Self>, max: usize) -> Waiter {
         let (sender, receiver) = oneshot::channel();
         let puller = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -67,7 +72,7 @@ impl Puller {
                 puller.give_back(messages);
             }
         });
-        self.result(receiver).await
+        self.waiter(receiver)
     }
 
     /// Waits for one message.
@@ -84,17 +89,18 @@ impl Puller {
         if is_short {
             self.tasks.spawn(Arc::clone(self).pull_for_waiters());
         }
-        self.result(receiver).await
+        self.result(self.waiter(receiver)).await
     }
 
-    async fn result(
-        self: &Arc<Self>,
-        receiver: oneshot::Receiver<Result<Vec<Message>>>,
-    ) -> Result<Vec<Message>> {
-        let mut waiter = Waiter {
+    fn waiter(self: &Arc<Self>, receiver: oneshot::Receiver<Result<Vec<Message>>>) -> Waiter {
+        Waiter {
             puller: Arc::clone(self),
             receiver,
-        };
+        }
+    }
+
+    /// What was waited for.
+    pub(super) async fn result(&self, mut waiter: Waiter) -> Result<Vec<Message>> {
         let closed = || {
             self.error(
                 ErrorKind::Unavailable,

@@ -12,6 +12,7 @@ use crate::{
     Error, ErrorKind, Result,
     nats::{
         PROVIDER,
+        ahead::{Ahead, Batch},
         dead_letters::DeadLetters,
         error::Classified as _,
         message::{self, Delivery},
@@ -20,23 +21,15 @@ use crate::{
     topic::{DeadLetter, Receipt, Received, Subscription},
 };
 
+/// How much of a lease may have passed when a message is handed out.
+const LATE: Duration = Duration::from_millis(100);
+
 pub(super) struct NatsSubscription {
     pub(super) puller: Arc<Puller>,
+    pub(super) ahead: Arc<Ahead>,
     /// Acknowledging waits until the server has confirmed it.
     pub(super) exactly_once: bool,
     pub(super) dead_letters: DeadLetters,
-}
-
-/// Messages that came and were not handed out yet. Dropped before that, it gives them back.
-struct Held<'a> {
-    puller: &'a Puller,
-    messages: Vec<Message>,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.puller.give_back(std::mem::take(&mut self.messages));
-    }
 }
 
 impl NatsSubscription {
@@ -45,27 +38,33 @@ impl NatsSubscription {
     }
 
     /// Sets the messages' leases and reads them; those that were released for another subscription are none.
-    async fn leased(&self, messages: Vec<Message>, lease: Duration) -> Result<Vec<Received>> {
+    async fn leased(&self, mut batch: Batch, lease: Duration) -> Result<Vec<Received>> {
         let name = &self.puller.consumer.name;
-        let (messages, others): (Vec<_>, Vec<_>) = messages
-            .into_iter()
-            .partition(|it| message::is_for(it.headers.as_ref(), name));
-        for reply in others.into_iter().filter_map(|it| it.reply) {
-            self.say(reply, "+ACK".into(), "skip a message").await?;
-        }
-        let mut held = Held {
-            puller: &self.puller,
-            messages,
-        };
-        if lease != self.puller.consumer.ack_wait {
-            // Not confirmed, as the consumer's own lease is not, either.
-            for reply in held.messages.iter().filter_map(|it| it.reply.clone()) {
-                self.say(reply, message::again_after(lease), "lease a message")
-                    .await?;
+        let is_other = |it: &mut Message| !message::is_for(it.headers.as_ref(), name);
+        for other in batch.messages.extract_if(.., is_other) {
+            if let Some(reply) = other.reply {
+                self.say(reply, "+ACK".into(), "skip a message").await?;
             }
         }
-        let received = held.messages.iter().filter_map(message::received).collect();
-        held.messages.clear();
+        let word = if lease != self.puller.consumer.ack_wait {
+            Some(message::again_after(lease))
+        } else if batch.since.elapsed() > LATE {
+            Some("+WPI".into())
+        } else {
+            None
+        };
+        // Not confirmed, as the consumer's own lease is not, either.
+        for message in batch.messages.iter().filter(|_| word.is_some()) {
+            if let (Some(reply), Some(word)) = (message.reply.clone(), word.clone()) {
+                self.say(reply, word, "lease a message").await?;
+            }
+        }
+        let received = batch
+            .messages
+            .iter()
+            .filter_map(message::received)
+            .collect();
+        batch.messages.clear();
         Ok(received)
     }
 
@@ -113,11 +112,8 @@ impl Subscription for NatsSubscription {
             return Err(self.error(ErrorKind::InvalidArgument, text));
         }
         loop {
-            let mut messages = self.puller.available(max).await?;
-            if messages.is_empty() {
-                messages = self.puller.one().await?;
-            }
-            let received = self.leased(messages, lease).await?;
+            let batch = self.ahead.receive(max).await?;
+            let received = self.leased(batch, lease).await?;
             if !received.is_empty() {
                 return Ok(received);
             }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use async_nats::{
-    Client, HeaderMap,
+    Client, HeaderMap, Subject,
     jetstream::{
         Context,
         context::{PublishAckFuture, PublishError, PublishErrorKind},
@@ -22,8 +22,10 @@ use crate::{
 const IN_FLIGHT: usize = 256;
 
 pub(super) struct NatsTopic {
-    /// The topic, its stream and its subject.
+    /// The topic and its stream.
     pub(super) name: String,
+    /// Of the same name.
+    pub(super) subject: Subject,
     pub(super) client: Client,
     pub(super) context: Context,
     pub(super) tasks: Arc<Tasks>,
@@ -34,7 +36,7 @@ pub(super) struct NatsTopic {
 
 /// A message as it is sent; sent again it is stored once, as it keeps its id.
 struct Outgoing {
-    subject: String,
+    subject: Subject,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -45,6 +47,52 @@ impl NatsTopic {
         self.context
             .publish_with_headers(outgoing.subject.clone(), headers, body)
             .await
+    }
+
+    /// Refuses what cannot be published.
+    fn check(&self, message: &Message) -> Result<()> {
+        let max_payload = self.client.max_payload();
+        if let Some((size, limit)) = message::too_large(message, max_payload) {
+            let text = format!(
+                "publish a message of {size} bytes: at most {limit} are possible, of the body with its attributes or of the \
+                 attributes alone"
+            );
+            return Err(Error::new(ErrorKind::TooLarge, PROVIDER, &self.name, text));
+        }
+        if !self.has_delays && message.delay.is_some() {
+            return Err(streams::no_delays(&self.name));
+        }
+        if self.tasks.is_closed() {
+            let text = "publish a message: the broker is closed";
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                PROVIDER,
+                &self.name,
+                text,
+            ));
+        }
+        Ok(())
+    }
+
+    /// The id of a message, and what is sent of it.
+    fn outgoing(&self, message: Message, now: SystemTime) -> (String, Outgoing) {
+        let id = match message.id {
+            Some(id) => id.to_string(),
+            None => id::text(id::fresh(now)),
+        };
+        let (subject, headers) = match message.delay {
+            Some(delay) => (
+                streams::delayed_name(&self.name).into(),
+                message::delayed_headers(&id, &message, delay),
+            ),
+            None => (self.subject.clone(), message::headers(&id, &message)),
+        };
+        let outgoing = Outgoing {
+            subject,
+            headers,
+            body: message.body,
+        };
+        (id, outgoing)
     }
 
     /// Waits until a message that was sent is stored; one that went astray is sent once more.
@@ -91,36 +139,16 @@ impl NatsTopic {
 #[async_trait]
 impl Topic for NatsTopic {
     async fn publish(&self, message: Message) -> Result<String> {
-        let mut ids = self.publish_batch(vec![message]).await?;
-        ids.pop().ok_or_else(|| {
-            let text = "publishing one message gave no id";
-            Error::new(ErrorKind::Other, PROVIDER, &self.name, text)
-        })
+        self.check(&message)?;
+        let (id, outgoing) = self.outgoing(message, SystemTime::now());
+        let sent = self.send(&outgoing).await;
+        self.stored(&outgoing, sent).await?;
+        Ok(id)
     }
 
     async fn publish_batch(&self, messages: Vec<Message>) -> Result<Vec<String>> {
-        let max_payload = self.client.max_payload();
-        if let Some((size, limit)) = messages
-            .iter()
-            .find_map(|message| message::too_large(message, max_payload))
-        {
-            let text = format!(
-                "publish a message of {size} bytes: at most {limit} are possible, of the body with its attributes or of the \
-                 attributes alone"
-            );
-            return Err(Error::new(ErrorKind::TooLarge, PROVIDER, &self.name, text));
-        }
-        if !self.has_delays && messages.iter().any(|it| it.delay.is_some()) {
-            return Err(streams::no_delays(&self.name));
-        }
-        if self.tasks.is_closed() {
-            let text = "publish a message: the broker is closed";
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                PROVIDER,
-                &self.name,
-                text,
-            ));
+        for message in &messages {
+            self.check(message)?;
         }
         let now = SystemTime::now();
         let mut ids = Vec::with_capacity(messages.len());
@@ -128,17 +156,8 @@ impl Topic for NatsTopic {
         let mut waves: Vec<Vec<Outgoing>> = Vec::new();
         let mut next_waves: HashMap<String, usize> = HashMap::new();
         for message in messages {
-            let fresh = || id::text(id::fresh(now));
-            let id = message.id.map_or_else(fresh, |it| it.to_string());
-            let (subject, headers) = match message.delay {
-                Some(delay) => (
-                    streams::delayed_name(&self.name),
-                    message::delayed_headers(&id, &message, delay),
-                ),
-                None => (self.name.clone(), message::headers(&id, &message)),
-            };
-            ids.push(id);
-            let wave = match message.ordering_key.filter(|_| self.is_ordered) {
+            let key = message.ordering_key.clone().filter(|_| self.is_ordered);
+            let wave = match key {
                 Some(key) => {
                     let next = next_waves.entry(key).or_default();
                     std::mem::replace(next, *next + 1)
@@ -148,11 +167,9 @@ impl Topic for NatsTopic {
             if wave == waves.len() {
                 waves.push(Vec::new());
             }
-            waves[wave].push(Outgoing {
-                subject,
-                headers,
-                body: message.body,
-            });
+            let (id, outgoing) = self.outgoing(message, now);
+            ids.push(id);
+            waves[wave].push(outgoing);
         }
         for outgoing in waves.iter().flat_map(|wave| wave.chunks(IN_FLIGHT)) {
             let mut sent = Vec::with_capacity(outgoing.len());
