@@ -5,6 +5,7 @@
 
 mod aws;
 mod docker;
+mod gcp;
 mod packages;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub(super) enum Server {
     LocalStack,
     /// moto, another one; the tests start it themselves.
     Moto,
+    /// Google's emulator of Pub/Sub; the tests start it themselves.
+    PubSubEmulator,
 }
 
 impl Server {
@@ -39,6 +42,7 @@ impl Server {
         Self::Nats,
         Self::LocalStack,
         Self::Moto,
+        Self::PubSubEmulator,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -50,6 +54,7 @@ impl Server {
             Self::Nats => "nats",
             Self::LocalStack => "localstack",
             Self::Moto => "moto",
+            Self::PubSubEmulator => "pubsub-emulator",
         }
     }
 }
@@ -93,6 +98,7 @@ pub(super) fn set_up(root: &Path, server: Server) -> Result<Ready, String> {
             aws::set_up(root, &aws::LOCALSTACK).map(|how| Ready { how, guard: None })
         }
         Server::Moto => aws::set_up(root, &aws::MOTO).map(|how| Ready { how, guard: None }),
+        Server::PubSubEmulator => gcp::set_up(root).map(|how| Ready { how, guard: None }),
     }
 }
 
@@ -235,7 +241,7 @@ mod tests {
             Ok(vec![Server::Docker, Server::Native])
         );
         assert_eq!(parse("all"), Ok(Server::ALL.to_vec()));
-        let unknown = "no server is called `oracle`; `all`, or a list of native,pgbouncer,docker,managed,nats,localstack,moto";
+        let unknown = "no server is called `oracle`; `all`, or a list of native,pgbouncer,docker,managed,nats,localstack,moto,pubsub-emulator";
         assert_eq!(parse("docker,oracle"), Err(unknown.to_owned()));
     }
 }
