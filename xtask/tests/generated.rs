@@ -5,8 +5,11 @@
 
 use std::path::Path;
 
+use async_trait::async_trait;
 use serde_json::Value;
-use underlay_backends::capabilities::{Backend, backends};
+use underlay_backends::capabilities::{Backend, Capabilities, TopicCapabilities, backends};
+use underlay_backends::conformance::{Clock, TopicHarness, TopicUnderTest, topic_cases};
+use underlay_backends::topic::TopicOptions;
 
 /// Compares a document with what was generated, or writes it.
 #[track_caller]
@@ -69,6 +72,77 @@ This file is generated from what the backends declare of themselves, which the c
     text
 }
 
+/// A backend of topics of which only is asked what it says of itself.
+struct Declared(TopicCapabilities);
+
+#[async_trait]
+impl TopicHarness for Declared {
+    fn capabilities(&self) -> TopicCapabilities {
+        self.0
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::Paused
+    }
+
+    async fn fresh(&self, _: TopicOptions, _: &[&str]) -> TopicUnderTest {
+        panic!("no case is run here")
+    }
+}
+
+/// The cases of the suite of topics, and for each backend whether it applies.
+fn cases(backends: &[Backend]) -> String {
+    let topics: Vec<(String, TopicCapabilities)> = backends
+        .iter()
+        .filter_map(|backend| match backend.capabilities {
+            Capabilities::Topic(capable) => {
+                let variant = backend.variant.map(|it| format!(", {it}"));
+                let name = format!("`{}`{}", backend.provider, variant.unwrap_or_default());
+                Some((name, capable))
+            }
+            _ => None,
+        })
+        .collect();
+    let names: Vec<&str> = topics.iter().map(|(name, _)| name.as_str()).collect();
+    let mut text = format!(
+        "
+### The cases of the suite
+
+A case is a bullet of the same name in `crates/underlay-backends/src/topic.rs`; `yes` is a case that the tests run and that passes.
+
+| Case | {} |
+|{}
+",
+        names.join(" | "),
+        "---|".repeat(names.len() + 1)
+    );
+    let columns: Vec<Vec<(&str, String)>> = topics
+        .iter()
+        .map(|(_, capable)| {
+            let cases = topic_cases(Declared(*capable));
+            let cell = |name: &str, lacking: Option<&str>| match lacking {
+                Some(lacking) => format!("no: it lacks {lacking}"),
+                None if name == "publish_delayed" && !capable.delay => {
+                    "no: it lacks delay, and says so".to_owned()
+                }
+                None => "yes".to_owned(),
+            };
+            cases
+                .iter()
+                .map(|case| (case.name, cell(case.name, case.lacking)))
+                .collect()
+        })
+        .collect();
+    let Some(first) = columns.first() else {
+        return text;
+    };
+    for (row, (name, _)) in first.iter().enumerate() {
+        let cells: Vec<&str> = columns.iter().map(|column| column[row].1.as_str()).collect();
+        text += &format!("| `{name}` | {} |\n", cells.join(" | "));
+    }
+    text
+}
+
 #[test]
 fn the_schema_of_the_model() {
     check(
@@ -87,5 +161,6 @@ fn the_schema_of_the_infra_config() {
 
 #[test]
 fn what_backends_can_do() {
-    check("docs/backends.md", &tables(&backends()));
+    let backends = backends();
+    check("docs/backends.md", &(tables(&backends) + &cases(&backends)));
 }
