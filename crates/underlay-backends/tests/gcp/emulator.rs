@@ -36,20 +36,19 @@ impl Emulator {
             "there is no Pub/Sub emulator under /usr/lib/google-cloud-sdk; install `google-cloud-cli-pubsub-emulator` from Google's package source, with a Java runtime",
         )?;
         // It does not choose a port itself, and somebody else may take the one that was free.
-        let tries = (0..PORTS).map(|_| launch(&program));
-        let mut failures = Vec::new();
-        for started in tries {
-            match started {
+        let mut failure = String::new();
+        for _ in 0..PORTS {
+            match launch(&program) {
                 Ok((process, address)) => {
                     return Ok(Self {
                         process: Mutex::new(process),
                         address,
                     });
                 }
-                Err(failure) => failures.push(failure),
+                Err(why) => failure = why,
             }
         }
-        Err(failures.join("; "))
+        Err(failure)
     }
 
     /// Where Google's own clients find it.
