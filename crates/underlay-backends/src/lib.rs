@@ -10,7 +10,12 @@ pub mod capabilities;
 pub mod error;
 pub mod topic;
 
-#[cfg(any(feature = "memory", feature = "disk", feature = "nats", feature = "aws-sns-sqs"))]
+#[cfg(any(
+    feature = "memory",
+    feature = "disk",
+    feature = "nats",
+    feature = "aws-sns-sqs"
+))]
 mod id;
 #[cfg(feature = "nats")]
 mod key_order;
