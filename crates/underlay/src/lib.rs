@@ -56,12 +56,12 @@ pub use cache::{CacheCluster, CacheKey, CacheValue, Expiry, KeyPart};
 pub use database::{ConnectionString, Database, Isolation, PoolStatus, TransactionOptions, Tx};
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "postgres")]
+pub use idempotence::DeliveryTx;
 pub use keyspace::{
     FloatKeyspace, IntKeyspace, IntListKeyspace, IntSetKeyspace, Keyspace, ListKeyspace,
     SetKeyspace, StringKeyspace, StringListKeyspace, StringSetKeyspace, StructKeyspace,
 };
-#[cfg(feature = "postgres")]
-pub use idempotence::DeliveryTx;
 #[cfg(feature = "postgres")]
 pub use reference::DatabaseRef;
 pub use reference::{

@@ -18,8 +18,8 @@ use underlay_model::{Declaration, Model};
 use crate::consume::{Consumer, Outcome};
 use crate::handle::{Scope, Slot};
 use crate::inventory::{self, Entry, Item};
-use crate::server::{self, Jobs, Served};
 use crate::push::Pushes;
+use crate::server::{self, Jobs, Served};
 use crate::topic::{Message, Topic};
 use crate::{Error, ErrorKind, Result, bind, config, start};
 
