@@ -660,10 +660,12 @@ fn full(
             },
             PubSub::Nats {
                 hosts: text(),
+                provision: true,
                 topics: named("b"),
             },
             PubSub::GcpPubsub {
                 project_id: Some(text()),
+                provision: false,
                 topics: map(
                     "c",
                     GcpTopic {
@@ -674,6 +676,7 @@ fn full(
                 ),
             },
             PubSub::AwsSnsSqs {
+                provision: true,
                 topics: map(
                     "d",
                     AwsTopic {
