@@ -23,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         case("outbox::killed_before_it_sent", killed_before_it_sent),
         case("outbox::killed_and_followed", killed_and_followed),
         case("outbox::stopped", stopped),
+        case("outbox::upkeep", upkeep),
         case("outbox::tables_missing", tables_missing),
         case("outbox::least_privilege", least_privilege),
     ]
@@ -174,6 +175,26 @@ fn stopped() {
     let second = mailroom.start(Some("broker"), "on-start").serve();
     mailroom.received(1002);
     second.stop();
+}
+
+/// What has expired is removed; what no running binary can send is told of, and stays.
+fn upkeep() {
+    let mailroom = Mailroom::new();
+    mailroom.start(None, "on-start").serve().stop();
+    mailroom.server.query(
+        "INSERT INTO underlay.handled (topic, subscription, message_id, expires_at) \
+         SELECT 'letters', 'once', n::text, clock_timestamp() + CASE n WHEN 0 THEN 1 ELSE -1 END * interval '1 day' \
+         FROM generate_series(0, 2500) AS n RETURNING 1",
+    );
+    mailroom.server.query(
+        "INSERT INTO underlay.outbox (message_id, topic, attributes, body) \
+         VALUES (repeat('a', 32), 'gone', '{}', '') RETURNING 1",
+    );
+    let application = mailroom.start(None, "on-start").serve();
+    application.line("1 messages in the outbox are of a topic that this binary does not declare");
+    application.stop();
+    assert_eq!(mailroom.count("SELECT count(*) FROM underlay.handled"), 1);
+    assert_eq!(mailroom.count(WAITING), 1);
 }
 
 fn tables_missing() {
