@@ -95,7 +95,7 @@ fn main() -> ExitCode {
         let emulator = if arguments.list {
             Err("nothing is started to list the tests".to_owned())
         } else {
-            Emulator::start(kind)
+            Emulator::start(kind).inspect(Emulator::warm_up)
         };
         match emulator {
             Ok(emulator) => trials.extend(trials_of(&Arc::new(emulator))),
@@ -161,6 +161,23 @@ fn run(test: impl Future<Output = ()>) -> Result<(), Failed> {
 }
 
 impl Emulator {
+    /// Waits until it answers: it says that it is there before it has read what it needs for the first call.
+    fn warm_up(&self) {
+        let first = async {
+            let broker = self.broker(true).await;
+            loop {
+                let (topic, queue) = (self.fresh_topic(false), self.fresh_queue(false));
+                let made = broker.topic(&topic, TopicOptions::default()).await;
+                let options = SubscriptionOptions::default();
+                match made.and(broker.subscription(&topic, &queue, options).await.map(drop)) {
+                    Err(error) if error.is_retryable() => {}
+                    made => return made.unwrap(),
+                }
+            }
+        };
+        run(first).unwrap_or_else(|_| panic!("{} does not answer", self.kind.name()));
+    }
+
     /// A connection to it.
     async fn broker(&self, provision: bool) -> Broker {
         let credentials = ("test", "test");
