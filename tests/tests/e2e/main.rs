@@ -12,6 +12,7 @@
 )]
 
 mod application;
+mod brokers;
 mod config;
 mod database;
 mod dead_letters;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         pooler::trials(),
         outbox::trials(),
         dead_letters::trials(),
+        brokers::trials(),
     ];
     libtest_mimic::run(&arguments, suites.into_iter().flatten().collect()).exit_code()
 }

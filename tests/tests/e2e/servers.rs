@@ -21,6 +21,8 @@ pub(crate) enum Need {
     Native,
     /// A PgBouncer that keeps the prepared statements of its clients apart.
     PgBouncer,
+    /// The program `nats-server`.
+    Nats,
     /// What downloads and unpacks them, and binaries to make an archive from.
     Managed,
     /// A user that may hide folders from a process.
@@ -38,6 +40,7 @@ impl Need {
             Self::Docker => "docker",
             Self::Native => "native",
             Self::PgBouncer => "pgbouncer",
+            Self::Nats => "nats",
             Self::Managed => "managed",
             Self::MountNamespace => "mount namespace",
             Self::OtherUser => "another user",
@@ -57,6 +60,10 @@ impl Need {
                 format!(
                     "no PgBouncer {major}.{minor} or newer on the PATH or where it is installed"
                 )
+            }),
+            Self::Nats => nats_server().is_none().then(|| {
+                "no program `nats-server`; install it (Debian: `apt-get install nats-server`)"
+                    .to_owned()
             }),
             Self::Managed => Self::Native.absence().or_else(|| {
                 let missing = ["curl", "tar", "xz"]
@@ -167,6 +174,12 @@ pub(crate) fn other_address() -> Option<IpAddr> {
     socket.connect(("192.0.2.1", 9)).ok()?;
     let address = socket.local_addr().ok()?.ip();
     (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
+/// The program `nats-server`, which Debian installs where a user's PATH may not lead.
+pub(crate) fn nats_server() -> Option<PathBuf> {
+    let installed = PathBuf::from("/usr/sbin/nats-server");
+    in_path("nats-server").or_else(|| installed.is_file().then_some(installed))
 }
 
 /// Where a program lies.
