@@ -41,7 +41,8 @@ pub(crate) async fn compare() -> Result<Vec<String>, String> {
         .create_consumer(config)
         .await
         .map_err(|error| error.to_string())?;
-    // How the bare client publishes: the same body, and it waits for the server's word, too.
+    // How the bare client publishes: the same body, an id that makes it safe to send again, and it waits for the server's
+    // word, too.
     let publish_bare = {
         let context = context.clone();
         move |number| {
@@ -49,7 +50,11 @@ pub(crate) async fn compare() -> Result<Vec<String>, String> {
             async move {
                 let body =
                     serde_json::to_vec(&Event::new(number)).map_err(|error| error.to_string())?;
-                let sent = context.publish("events", body.into()).await;
+                let mut headers = HeaderMap::new();
+                headers.insert("Nats-Msg-Id", format!("{:032x}", rand::random::<u128>()));
+                let sent = context
+                    .publish_with_headers("events", headers, body.into())
+                    .await;
                 let stored = sent.map_err(|error| error.to_string())?.await;
                 stored.map(drop).map_err(|error| error.to_string())
             }
