@@ -1,10 +1,8 @@
 //! A NATS server of the bench's own, which ends with it.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-use serde_json::Value;
 
 pub(crate) struct Server {
     process: Child,
@@ -21,7 +19,7 @@ impl Server {
             .find(|program| program.is_file())
             .ok_or("there is no program `nats-server`; install it (Debian: `apt-get install nats-server`)")?;
         std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
-        let process = Command::new(program)
+        let mut process = Command::new(program)
             .args([
                 "--addr",
                 "127.0.0.1",
@@ -31,29 +29,25 @@ impl Server {
                 "--store_dir",
             ])
             .arg(folder.join("store"))
-            .arg("--ports_file_dir")
-            .arg(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| format!("nats-server does not start: {error}"))?;
-        let ports = folder.join(format!("nats-server_{}.ports", process.id()));
+        let log = process.stderr.take().ok_or("nats-server has no log")?;
         let mut server = Self {
             process,
             address: String::new(),
         };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline {
-            let text = std::fs::read_to_string(&ports).unwrap_or_default();
-            let known: Value = serde_json::from_str(&text).unwrap_or_default();
-            if let Some(address) = known["nats"][0].as_str() {
-                address.clone_into(&mut server.address);
-                return Ok(server);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Err("nats-server did not say where it listens".to_owned())
+        let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+        let listening = lines.find_map(|line| {
+            let (_, address) = line.rsplit_once("Listening for client connections on ")?;
+            Some(address.trim().to_owned())
+        });
+        server.address = listening.ok_or("nats-server did not say where it listens")?;
+        // It would stand still if nobody read its log.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(server)
     }
 }
 
