@@ -137,7 +137,10 @@ A case is a bullet of the same name in `crates/underlay-backends/src/topic.rs`; 
         return text;
     };
     for (row, (name, _)) in first.iter().enumerate() {
-        let cells: Vec<&str> = columns.iter().map(|column| column[row].1.as_str()).collect();
+        let cells: Vec<&str> = columns
+            .iter()
+            .map(|column| column[row].1.as_str())
+            .collect();
         text += &format!("| `{name}` | {} |\n", cells.join(" | "));
     }
     text
