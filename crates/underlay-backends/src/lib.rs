@@ -23,6 +23,8 @@ mod key_order;
 mod object_history;
 #[cfg(any(feature = "memory", feature = "disk"))]
 mod object_url;
+#[cfg(any(feature = "nats", feature = "aws-sns-sqs"))]
+mod tasks;
 
 #[cfg(feature = "aws-sns-sqs")]
 pub mod aws;

@@ -48,7 +48,7 @@ pub(crate) struct Consumer {
 /// The delivery options with their durations read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Options {
-    max_concurrency: usize,
+    max_concurrency: u32,
     ack_deadline: Duration,
     min_backoff: Duration,
     max_backoff: Duration,
@@ -107,9 +107,7 @@ impl Consumer {
             #[cfg(feature = "postgres")]
             idempotence: None,
             options: Options {
-                max_concurrency: usize::try_from(options.max_concurrency)
-                    .unwrap_or(usize::MAX)
-                    .max(1),
+                max_concurrency: options.max_concurrency.max(1),
                 ack_deadline: duration::parse(&options.ack_deadline)?,
                 min_backoff: duration::parse(&options.min_backoff)?,
                 max_backoff: duration::parse(&options.max_backoff)?,
@@ -249,7 +247,8 @@ impl Consumer {
         #[cfg(feature = "postgres")]
         if let Some(idempotence) = &self.idempotence {
             let handle = |delivery| (self.handle)(body, delivery);
-            return idempotence.once(delivery, handle).await;
+            // On the heap: every delivery would carry the room for it, and most need none.
+            return Box::pin(idempotence.once(delivery, handle)).await;
         }
         (self.handle)(body, delivery).await
     }

@@ -24,11 +24,11 @@ use crate::{
         pull::Puller,
         queue::{BATCH, MAX_HIDDEN, Queue},
         subscription::SqsSubscription,
-        tasks::Tasks,
         topic::SnsTopic,
     },
     capabilities::TopicCapabilities,
     error::chain,
+    tasks::Tasks,
     topic::{self, Subscription, SubscriptionOptions, Topic, TopicOptions},
 };
 

@@ -13,9 +13,9 @@ use crate::{
         error::Failure,
         message::{self, Death, Head, Outgoing},
         queue::{BATCH, Delivery, Queue},
-        tasks::Tasks,
     },
     id,
+    tasks::Tasks,
     topic::{DeadLetter, Message},
 };
 

@@ -9,9 +9,11 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::aws::{
-    error::Failure,
-    queue::{BATCH, Queue},
+use crate::{
+    aws::{
+        error::Failure,
+        queue::{BATCH, Queue},
+    },
     tasks::Tasks,
 };
 

@@ -47,7 +47,6 @@ mod provision;
 mod pull;
 mod queue;
 mod subscription;
-mod tasks;
 mod topic;
 
 use crate::capabilities::{Backend, Capabilities, TopicCapabilities};

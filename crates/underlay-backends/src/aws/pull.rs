@@ -20,8 +20,8 @@ use crate::{
     aws::{
         error::Failure,
         queue::{Delivery, Queue},
-        tasks::Tasks,
     },
+    tasks::Tasks,
 };
 
 /// For how long a request waits for a message, the most that SQS allows.

@@ -16,9 +16,9 @@ use crate::{
         error::Failure,
         message::{self, DEFAULT_LIMIT, Outgoing, RESERVED},
         queue::BATCH,
-        tasks::Tasks,
     },
     id,
+    tasks::Tasks,
     topic::{Message, Topic, TopicOptions},
 };
 

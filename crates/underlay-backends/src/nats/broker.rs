@@ -31,9 +31,9 @@ use crate::{
         pull::Puller,
         streams::{self, DurableConsumer, Role},
         subscription::NatsSubscription,
-        tasks::Tasks,
         topic::NatsTopic,
     },
+    tasks::Tasks,
     topic::{self, Subscription, SubscriptionOptions, Topic, TopicOptions},
 };
 

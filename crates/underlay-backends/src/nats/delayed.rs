@@ -20,8 +20,8 @@ use crate::{
         message::{self, Delivery},
         pull::Puller,
         streams::{self, DUE, DurableConsumer, Role},
-        tasks::Tasks,
     },
+    tasks::Tasks,
     topic::TopicOptions,
 };
 

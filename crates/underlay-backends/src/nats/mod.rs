@@ -17,7 +17,6 @@ mod ordered;
 mod pull;
 mod streams;
 mod subscription;
-mod tasks;
 mod topic;
 
 use crate::capabilities::{Backend, Capabilities, TopicCapabilities};

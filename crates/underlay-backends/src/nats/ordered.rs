@@ -24,8 +24,8 @@ use crate::{
         message::Delivery,
         ordered::hold::{Hold, Receipt as Worth, Settled},
         streams::DurableConsumer,
-        tasks::Tasks,
     },
+    tasks::Tasks,
     topic::{DeadLetter, Receipt, Received, Subscription},
 };
 

@@ -16,7 +16,8 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     Error, ErrorKind, Result,
-    nats::{PROVIDER, error::Classified as _, message, streams, tasks::Tasks},
+    nats::{PROVIDER, error::Classified as _, message, streams},
+    tasks::Tasks,
 };
 
 /// How long a request for messages waits at the server, unless leases are shorter.

@@ -3,18 +3,18 @@
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use async_nats::{
-    Client, HeaderMap, Subject,
+    Client, Subject,
     jetstream::{
         Context,
         context::{PublishAckFuture, PublishError, PublishErrorKind},
     },
 };
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use crate::{
     Error, ErrorKind, Result, id,
-    nats::{PROVIDER, error::Classified, message, streams, tasks::Tasks},
+    nats::{PROVIDER, error::Classified, message, streams},
+    tasks::Tasks,
     topic::{Message, Topic},
 };
 
@@ -34,18 +34,25 @@ pub(super) struct NatsTopic {
     pub(super) has_delays: bool,
 }
 
-/// A message as it is sent; sent again it is stored once, as it keeps its id.
+/// A message that is sent; sent again it is stored once, as it keeps its id.
 struct Outgoing {
-    subject: Subject,
-    headers: HeaderMap,
-    body: Bytes,
+    id: String,
+    message: Message,
 }
 
 impl NatsTopic {
     async fn send(&self, outgoing: &Outgoing) -> Result<PublishAckFuture, PublishError> {
-        let (headers, body) = (outgoing.headers.clone(), outgoing.body.clone());
+        let Outgoing { id, message } = outgoing;
+        let (subject, headers) = match message.delay {
+            Some(delay) => (
+                streams::delayed_name(&self.name).into(),
+                message::delayed_headers(id, message, delay),
+            ),
+            None => (self.subject.clone(), message::headers(id, message)),
+        };
+        let body = message.body.clone();
         self.context
-            .publish_with_headers(outgoing.subject.clone(), headers, body)
+            .publish_with_headers(subject, headers, body)
             .await
     }
 
@@ -74,25 +81,13 @@ impl NatsTopic {
         Ok(())
     }
 
-    /// The id of a message, and what is sent of it.
-    fn outgoing(&self, message: Message, now: SystemTime) -> (String, Outgoing) {
-        let id = match message.id {
+    /// The message with its id, which it is given if it has none.
+    fn outgoing(message: Message, now: SystemTime) -> Outgoing {
+        let id = match &message.id {
             Some(id) => id.to_string(),
             None => id::text(id::fresh(now)),
         };
-        let (subject, headers) = match message.delay {
-            Some(delay) => (
-                streams::delayed_name(&self.name).into(),
-                message::delayed_headers(&id, &message, delay),
-            ),
-            None => (self.subject.clone(), message::headers(&id, &message)),
-        };
-        let outgoing = Outgoing {
-            subject,
-            headers,
-            body: message.body,
-        };
-        (id, outgoing)
+        Outgoing { id, message }
     }
 
     /// Waits until a message that was sent is stored; one that went astray is sent once more.
@@ -140,10 +135,10 @@ impl NatsTopic {
 impl Topic for NatsTopic {
     async fn publish(&self, message: Message) -> Result<String> {
         self.check(&message)?;
-        let (id, outgoing) = self.outgoing(message, SystemTime::now());
+        let outgoing = Self::outgoing(message, SystemTime::now());
         let sent = self.send(&outgoing).await;
         self.stored(&outgoing, sent).await?;
-        Ok(id)
+        Ok(outgoing.id)
     }
 
     async fn publish_batch(&self, messages: Vec<Message>) -> Result<Vec<String>> {
@@ -167,8 +162,8 @@ impl Topic for NatsTopic {
             if wave == waves.len() {
                 waves.push(Vec::new());
             }
-            let (id, outgoing) = self.outgoing(message, now);
-            ids.push(id);
+            let outgoing = Self::outgoing(message, now);
+            ids.push(outgoing.id.clone());
             waves[wave].push(outgoing);
         }
         for outgoing in waves.iter().flat_map(|wave| wave.chunks(IN_FLIGHT)) {

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use underlay_backends::topic::Received;
 
@@ -76,18 +75,18 @@ impl Ahead {
 impl Consumer {
     /// Receives and handles until `stop` turns true, then until every handler that runs has ended.
     pub(crate) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let limit = self.options.max_concurrency.min(Semaphore::MAX_PERMITS);
+        let limit = usize::try_from(self.options.max_concurrency)
+            .unwrap_or(usize::MAX)
+            .min(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(limit));
-        let mut handlers = JoinSet::new();
         let mut ahead = Ahead::default();
         let mut receiving: Option<Receiving> = None;
         let mut failures = 0;
         loop {
-            while handlers.try_join_next().is_some() {}
             while !ahead.messages.is_empty()
                 && let Ok(permit) = Arc::clone(&permits).try_acquire_owned()
             {
-                self.begin(&mut handlers, &mut ahead, permit);
+                self.begin(&mut ahead, permit);
             }
             if receiving.is_none() {
                 let most_ahead = if self.pace.is_quick() {
@@ -132,7 +131,7 @@ impl Consumer {
                 permit = Arc::clone(&permits).acquire_owned(), if waits || is_idle => {
                     // The semaphore is never closed.
                     if let Ok(permit) = permit && waits {
-                        self.begin(&mut handlers, &mut ahead, permit);
+                        self.begin(&mut ahead, permit);
                     }
                 }
                 () = ahead.too_long() => {
@@ -144,21 +143,19 @@ impl Consumer {
         // What it would receive comes again.
         drop(receiving);
         self.give_back(&mut ahead).await;
-        while handlers.join_next().await.is_some() {}
+        // Every handler that runs has one, so none is left that runs.
+        let _every = permits
+            .acquire_many(u32::try_from(limit).unwrap_or(u32::MAX))
+            .await;
     }
 
     /// Handles the first message that waits.
-    fn begin(
-        self: &Arc<Self>,
-        handlers: &mut JoinSet<()>,
-        ahead: &mut Ahead,
-        permit: OwnedSemaphorePermit,
-    ) {
+    fn begin(self: &Arc<Self>, ahead: &mut Ahead, permit: OwnedSemaphorePermit) {
         let Some(received) = ahead.messages.pop_front() else {
             return;
         };
         let consumer = Arc::clone(self);
-        handlers.spawn(async move {
+        tokio::spawn(async move {
             let begin = Instant::now();
             consumer.deliver(received).await;
             consumer.pace.note(begin.elapsed());
