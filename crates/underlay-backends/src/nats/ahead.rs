@@ -20,7 +20,7 @@ use crate::{
 /// The time whose messages are read ahead.
 const PERIOD: Duration = Duration::from_millis(100);
 /// How many messages are read ahead at most.
-const MOST: usize = 200;
+const MOST: usize = 500;
 /// After how long without a receiver what was read ahead goes back.
 const STALE: Duration = Duration::from_secs(1);
 

@@ -19,7 +19,7 @@ pub(crate) async fn measure(broker: &str) -> Result<Vec<String>, String> {
         let published = EVENTS.publish_batch(&batch).await;
         published.map_err(|error| format!("{error:?}"))?;
         let waiting = first + BATCH;
-        if waiting % (MESSAGES / 10) == 0 {
+        if waiting.is_multiple_of(MESSAGES / 10) {
             late = resident()?;
             if waiting == MESSAGES / 10 {
                 early = late;
