@@ -169,6 +169,6 @@ async fn the_pool_tells_its_state() {
     let connection = NOTES.acquire().await.unwrap();
     let status = NOTES.pool_status().unwrap();
     assert!(status.connections > status.idle, "{status:?}");
-    assert_eq!(status.max_connections, 100);
+    assert_eq!(status.max_connections, 30);
     drop(connection);
 }

@@ -313,7 +313,7 @@ fn all_problems_at_once() {
             "sql_servers[0].databases.orders.min_connections: must not be above max_connections, which is 3",
             "sql_servers[0].databases[\"with space\"].username: must not be empty",
             "sql_servers[0].databases[\"with space\"].min_connections: must not be above max_connections, \
-             which is 100 by default",
+             which is 30 by default",
             "sql_servers[1].host: must be `host` or `host:port`, not a URL",
             "redis.a.host: must not be empty",
             "redis.a.database_index: must be from 0 to 15",

@@ -20,8 +20,6 @@ use underlay_model::{Declaration, InfraConfig, Model, duration};
 use crate::database::Pools;
 use crate::inventory::{Entry, Item};
 
-/// The connections that a pool opens at most, unless the infra config says otherwise.
-const MAX_CONNECTIONS: u32 = 100;
 /// How long a caller waits for a free connection, unless the infra config says otherwise.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long connecting as the migrator may take.
@@ -126,7 +124,11 @@ async fn open(
     };
     let pool = |options: &PgConnectOptions| {
         PgPoolOptions::new()
-            .max_connections(database.max_connections.unwrap_or(MAX_CONNECTIONS))
+            .max_connections(
+                database
+                    .max_connections
+                    .unwrap_or(SqlDatabase::MAX_CONNECTIONS),
+            )
             .min_connections(database.min_connections.unwrap_or(0))
             .acquire_timeout(acquire_timeout)
             .connect_lazy_with(options.clone())

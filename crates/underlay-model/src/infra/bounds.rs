@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use super::read::{Reader, field_path};
-use super::{Auth, BucketAddress, InfraConfig, MetricsExporter, ObjectStorage, PubSub};
+use super::{
+    Auth, BucketAddress, InfraConfig, MetricsExporter, ObjectStorage, PubSub, SqlDatabase,
+};
 
-/// How many connections a pool has when nothing is said.
-const DEFAULT_MAX_CONNECTIONS: u32 = 100;
+/// How many connections a pool of Redis has when nothing is said.
+const REDIS_MAX_CONNECTIONS: u32 = 100;
 /// The databases that a Redis server has, unless configured otherwise.
 const MAX_REDIS_DATABASE: u8 = 15;
 
@@ -120,6 +122,7 @@ fn servers(config: &InfraConfig, reader: &mut Reader<'_>) {
             pool(
                 database.min_connections,
                 database.max_connections,
+                SqlDatabase::MAX_CONNECTIONS,
                 &at,
                 reader,
             );
@@ -136,7 +139,13 @@ fn servers(config: &InfraConfig, reader: &mut Reader<'_>) {
                 format!("must be from 0 to {MAX_REDIS_DATABASE}"),
             );
         }
-        pool(redis.min_connections, redis.max_connections, &at, reader);
+        pool(
+            redis.min_connections,
+            redis.max_connections,
+            REDIS_MAX_CONNECTIONS,
+            &at,
+            reader,
+        );
     }
 }
 
@@ -361,8 +370,8 @@ fn timeout(text: Option<&str>, at: &str, reader: &mut Reader<'_>) {
     reader.report(at.to_owned(), problem);
 }
 
-fn pool(min: Option<u32>, max: Option<u32>, at: &str, reader: &mut Reader<'_>) {
-    let limit = max.unwrap_or(DEFAULT_MAX_CONNECTIONS);
+fn pool(min: Option<u32>, max: Option<u32>, default: u32, at: &str, reader: &mut Reader<'_>) {
+    let limit = max.unwrap_or(default);
     if min.is_some_and(|min| min > limit) {
         let default = if max.is_none() { " by default" } else { "" };
         reader.report(

@@ -54,7 +54,7 @@ pub struct SqlDatabase {
     /// The name on the server; absent: the declared name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The most connections that the pool opens; absent: 100. When read, 0 is as absent, as in Encore.
+    /// The most connections that the pool opens; absent: 30. When read, 0 is as absent, as in Encore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<u32>,
     /// The connections that the pool keeps open. Default 0.
@@ -76,6 +76,12 @@ pub struct SqlDatabase {
     /// The role that applies migrations and owns what they create; absent: the service's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrator: Option<SqlMigrator>,
+}
+
+impl SqlDatabase {
+    /// The most connections that a pool opens when nothing is said: PostgreSQL takes a hundred by default, and one
+    /// instance must leave some for the next, for its own relay, and for people.
+    pub const MAX_CONNECTIONS: u32 = 30;
 }
 
 /// The role that applies the migrations of a database.

@@ -84,10 +84,13 @@ impl Relay {
 
     /// Sends until `stop` turns true, then everything that is still due.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        // Of its own, so that it neither waits for the application's connections nor takes one away.
+        // Of its own, so that it neither waits for the application's connections nor takes one away; and kept, because
+        // the application may use up what the server has.
         let options = self.pools.primary.connect_options();
         let pool = PgPoolOptions::new()
             .max_connections(2)
+            .idle_timeout(None)
+            .max_lifetime(None)
             .acquire_timeout(LEASE)
             .connect_lazy_with((*options).clone());
         let mut state = State::new(self);
