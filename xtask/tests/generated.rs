@@ -72,6 +72,20 @@ This file is generated from what the backends declare of themselves, which the c
     text
 }
 
+/// How each broker keeps the messages of one key in order, which no capability says.
+const ORDER: &str = "
+### How order is kept
+
+Messages of one key are delivered one after the other, across retries and across all processes that receive; a message that fails holds up its key and no other.
+
+| Broker | How | Throughput |
+|---|---|---|
+| memory | one queue in the process; up to 16,384 messages may wait behind blocked keys before other keys wait, too | that of handlers |
+| NATS | one instance at a time receives, by a claim that is renewed every few seconds; another takes over when it dies. Up to 1,000 messages may wait behind blocked keys | that of one instance |
+| Google Pub/Sub | Google's ordering keys | 1 MB/s for each key |
+| SNS and SQS | FIFO topic and queues, the key is the message group | 300 messages a second for each key |
+";
+
 /// A backend of topics of which only is asked what it says of itself.
 struct Declared(TopicCapabilities);
 
@@ -165,5 +179,8 @@ fn the_schema_of_the_infra_config() {
 #[test]
 fn what_backends_can_do() {
     let backends = backends();
-    check("docs/backends.md", &(tables(&backends) + &cases(&backends)));
+    check(
+        "docs/backends.md",
+        &(tables(&backends) + ORDER + &cases(&backends)),
+    );
 }

@@ -105,13 +105,28 @@ pub struct PublishOptions {
 ///
 /// ```
 /// use underlay::Publish;
-/// # use underlay::prelude::*;
-/// # #[derive(Message, Serialize, Deserialize)]
-/// # struct OrderPlaced { order_id: i64 }
+/// use underlay::prelude::*;
+///
+/// mod orders {
+///     use underlay::prelude::*;
+///     #[derive(Message, Serialize, Deserialize)]
+///     pub struct OrderPlaced { pub order_id: i64 }
+///     #[topic("order-placed")]
+///     pub static ORDER_PLACED: Topic<OrderPlaced>;
+/// }
+/// use orders::{ORDER_PLACED, OrderPlaced};
+///
+/// #[reference(orders::ORDER_PLACED)]
+/// static PLACED: TopicRef<OrderPlaced, Publisher>;
 ///
 /// async fn notify(to: &impl Publish<OrderPlaced>) -> underlay::Result<()> {
 ///     to.publish(&OrderPlaced { order_id: 1 }).await?;
 ///     Ok(())
+/// }
+///
+/// async fn both() -> underlay::Result<()> {
+///     notify(&ORDER_PLACED).await?;
+///     notify(&PLACED).await
 /// }
 /// # fn main() {}
 /// ```
