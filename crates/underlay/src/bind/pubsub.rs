@@ -71,11 +71,13 @@ impl From<&String> for SubscriptionPlace {
 pub(super) fn unsupported(config: &InfraConfig) -> Vec<String> {
     let mut problems = Vec::new();
     for (index, pubsub) in config.pubsub.iter().enumerate() {
-        let (kind, feature) = match pubsub {
+        let (kind, feature, compiled_in) = match pubsub {
             PubSub::Memory { .. } => continue,
-            PubSub::Nats { .. } => ("nats", "nats"),
-            PubSub::GcpPubsub { .. } => ("gcp_pubsub", "gcp-pubsub"),
-            PubSub::AwsSnsSqs { .. } => ("aws_sns_sqs", "aws-sns-sqs"),
+            PubSub::Nats { .. } => ("nats", "nats", cfg!(feature = "nats")),
+            PubSub::GcpPubsub { .. } => ("gcp_pubsub", "gcp-pubsub", cfg!(feature = "gcp-pubsub")),
+            PubSub::AwsSnsSqs { .. } => {
+                ("aws_sns_sqs", "aws-sns-sqs", cfg!(feature = "aws-sns-sqs"))
+            }
             PubSub::Nsq { .. } => {
                 problems.push(format!(
                     "infra config: pubsub[{index}].type: `nsq` is not supported, because it loses messages and knows \
@@ -83,11 +85,6 @@ pub(super) fn unsupported(config: &InfraConfig) -> Vec<String> {
                 ));
                 continue;
             }
-        };
-        let compiled_in = match feature {
-            "nats" => cfg!(feature = "nats"),
-            "gcp-pubsub" => cfg!(feature = "gcp-pubsub"),
-            _ => cfg!(feature = "aws-sns-sqs"),
         };
         if !compiled_in {
             problems.push(format!(
