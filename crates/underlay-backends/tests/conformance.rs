@@ -201,9 +201,15 @@ fn all_backends_are_listed() -> std::result::Result<(), Failed> {
         ("topic", "memory", Some("in memory")),
         ("topic", "memory", Some("with a file")),
     ];
-    if cfg!(feature = "nats") {
-        expected.push(("topic", "nats", None));
-    }
+    let features = [
+        ("aws_sns_sqs", cfg!(feature = "aws-sns-sqs")),
+        ("gcp_pubsub", cfg!(feature = "gcp-pubsub")),
+        ("nats", cfg!(feature = "nats")),
+    ];
+    let compiled_in = features.into_iter().filter(|(_, is_there)| *is_there);
+    expected.extend(compiled_in.map(|(provider, _)| ("topic", provider, None)));
+    // As `backends` does; it keeps the variants of one provider as that lists them.
+    expected.sort_by_key(|(primitive, provider, _)| (*primitive, *provider));
     assert_eq!(listed, expected);
     assert!(
         backends()
