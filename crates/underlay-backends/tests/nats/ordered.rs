@@ -243,8 +243,8 @@ pub(crate) async fn given_up(_: Arc<Server>) {
     assert_eq!(taken, "a1/1 b1/1");
     one.subscription.ack(&receipts[0]).await.unwrap();
     let other = Instance::start(&server.address, &name, LONG).await;
-    // What was handed out comes with a later attempt: the second, or one more if the one who takes over was sent it before
-    // it had the claim. A message that was held back may or may not count.
+    // What was handed out comes with its second attempt, or its third if the server sent it once more to the one that was
+    // leaving, which gave it back again. A message that was held back may or may not count.
     let waiting = async {
         let (taken, receipts) = other.take(2).await;
         assert!(
