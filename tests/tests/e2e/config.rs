@@ -274,7 +274,9 @@ fn topics_elsewhere() {
             "type": "gcp_pubsub", "project_id": "p",
             "topics": topic("name", subscription(json!({ "name": "s" }))),
         }),
-        expect!["infra config: pubsub[0].type: `gcp_pubsub` is not supported yet; `memory` is"],
+        expect![
+            "infra config: pubsub[0].type: `gcp_pubsub` is not compiled into this binary; build it with the feature `gcp-pubsub` of the crate `underlay`"
+        ],
     );
     check(
         json!({ "type": "aws_sns_sqs", "topics": topic("arn", subscription(json!({ "url": "https://sqs/q" }))) }),
@@ -287,7 +289,9 @@ fn topics_elsewhere() {
             "type": "nsq", "hosts": "nsq:4150",
             "topics": topic("name", subscription(json!({ "name": "s" }))),
         }),
-        expect!["infra config: pubsub[0].type: `nsq` is not supported yet; `memory` is"],
+        expect![
+            "infra config: pubsub[0].type: `nsq` is not supported, because it loses messages and knows no order; use `nats`"
+        ],
     );
     check(
         json!({ "type": "nats", "topics": {} }),
