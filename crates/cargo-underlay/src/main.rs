@@ -15,6 +15,7 @@ mod environment;
 mod examination;
 mod failure;
 mod file;
+mod job;
 mod module_tree;
 mod nested;
 mod output;

@@ -21,6 +21,7 @@ use crate::{
     declared::{Databases, Declared},
     environment::{Environment, Place, Role},
     failure::Failure,
+    job,
     output::Output,
     session::block_on,
     workspace::Workspace,
@@ -122,27 +123,13 @@ async fn by_the_application(
         Some(_) => workspace.with_variables(environment.variables(&databases.all)?),
         None => workspace,
     };
-    let binary = workspace.binary(&place.selection)?;
-    let mut command = workspace.cargo("run");
-    command.args([
-        "--quiet",
-        "-p",
-        &binary.package.name,
-        "--bin",
-        &binary.target.name,
-    ]);
-    command.env("UNDERLAY_TASK", "seed");
-    match &place.env {
-        Some(file) => {
-            let file = fs::canonicalize(file).map_err(|error| Failure::io("find", file, &error))?;
-            command.env("UNDERLAY_INFRA", file)
-        }
-        // What stands there in the environment is of another one.
-        None => command.env_remove("UNDERLAY_INFRA"),
-    };
-    if let Some(namespace) = &place.namespace {
-        command.env("UNDERLAY_NAMESPACE", namespace);
-    }
+    let mut command = job::command(
+        &workspace,
+        &place.selection,
+        "seed",
+        place.env.as_deref(),
+        place.namespace.as_deref(),
+    )?;
     if output.is_json() {
         // It has no document of its own to add to.
         command.stdout(Stdio::null());

@@ -1,11 +1,9 @@
 //! Runs the application's binary as a job, whose standard output is the answer.
 
-use std::fs;
-
 use serde_json::Value;
 
 use super::{Place, request::Request};
-use crate::{child, failure::Failure, output::Output, workspace::Workspace};
+use crate::{child, failure::Failure, job, output::Output, workspace::Workspace};
 
 /// What the job answers.
 ///
@@ -18,27 +16,13 @@ pub(super) async fn run(
     request: &Request,
     output: &Output,
 ) -> Result<Value, Failure> {
-    let binary = workspace.binary(&place.selection)?;
-    let mut command = workspace.cargo("run");
-    command.args([
-        "--quiet",
-        "-p",
-        &binary.package.name,
-        "--bin",
-        &binary.target.name,
-    ]);
-    command.env("UNDERLAY_TASK", request.task());
-    match &place.env {
-        Some(file) => {
-            let file = fs::canonicalize(file).map_err(|error| Failure::io("find", file, &error))?;
-            command.env("UNDERLAY_INFRA", file)
-        }
-        // What stands there in the environment is of another one.
-        None => command.env_remove("UNDERLAY_INFRA"),
-    };
-    if let Some(namespace) = &place.namespace {
-        command.env("UNDERLAY_NAMESPACE", namespace);
-    }
+    let mut command = job::command(
+        workspace,
+        &place.selection,
+        &request.task(),
+        place.env.as_deref(),
+        place.namespace.as_deref(),
+    )?;
     if std::env::var_os("RUST_LOG").is_none() {
         // How it gets ready is of no interest here.
         command.env("RUST_LOG", "warn");
