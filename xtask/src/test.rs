@@ -3,6 +3,7 @@
 //! The order is by cost: what fails in a second comes first. A failure stops nothing; the summary lists all of them.
 //! The suites decide themselves whether they can run: they are told by `UNDERLAY_REQUIRE` what must be reachable.
 
+mod cases;
 mod features;
 mod licences;
 mod report;

@@ -8,12 +8,20 @@ use std::{
 };
 
 use hmac::{Hmac, KeyInit, Mac};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
 
 use crate::{Error, ErrorKind, Result, bucket::SignedMethod, id};
 
 /// The longest time that a signed URL may live.
 const MAX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// All but what RFC 3986, section 2.3, calls unreserved.
+const SEGMENT_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+const PATH_ENCODED: &AsciiSet = &SEGMENT_ENCODED.remove(b'/');
 
 /// How a bucket of this process behaves and where its objects can be reached.
 #[derive(Debug, Clone, Default)]
@@ -162,21 +170,13 @@ pub(crate) fn public_url(
 ///
 /// In a name with a segment `.` or `..`, which clients would resolve before they ask, `/` is encoded as well.
 pub(crate) fn escape(name: &str) -> String {
-    let keep_slash = !name.split('/').any(|segment| matches!(segment, "." | ".."));
-    let mut escaped = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                escaped.push(char::from(byte));
-            }
-            b'/' if keep_slash => escaped.push('/'),
-            _ => {
-                use fmt::Write as _;
-                write!(escaped, "%{byte:02X}").expect("writing to a string never fails");
-            }
-        }
-    }
-    escaped
+    let is_resolved = name.split('/').any(|segment| matches!(segment, "." | ".."));
+    let encoded = if is_resolved {
+        SEGMENT_ENCODED
+    } else {
+        PATH_ENCODED
+    };
+    utf8_percent_encode(name, encoded).to_string()
 }
 
 #[cfg(test)]

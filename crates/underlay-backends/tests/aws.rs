@@ -7,6 +7,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a failure is a panic, and its text for people"
 )]
 
@@ -14,23 +15,23 @@
 mod emulator;
 #[path = "aws/own.rs"]
 mod own;
+mod process;
+mod support;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc};
 
 use async_trait::async_trait;
-use libtest_mimic::{Arguments, Failed, Trial};
-use tokio::time::timeout;
+use libtest_mimic::{Arguments, Trial};
 use underlay_backends::{
     aws::{self, Broker},
     capabilities::TopicCapabilities,
-    conformance::{Clock, TopicHarness, TopicUnderTest, is_required, topic_cases},
+    conformance::{Clock, TopicHarness, TopicUnderTest, topic_cases},
     topic::{Broker as _, SubscriptionOptions, TopicOptions},
 };
 
 use emulator::{Emulator, Kind};
+use support::{not_applicable, run, trial, unreachable};
 
-/// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// How many tests run at once where nothing else is asked for: they wait more than they compute.
 const THREADS: usize = 8;
 
@@ -99,65 +100,45 @@ fn main() -> ExitCode {
         };
         match emulator {
             Ok(emulator) => trials.extend(trials_of(&Arc::new(emulator))),
-            Err(reason) => {
-                let text = format!("{} cannot be had: {reason}", kind.name());
-                let is_required = is_required(kind.name());
-                if !is_required {
-                    eprintln!("ignored: topic::aws_sns_sqs: {text}");
-                }
-                let name = format!("topic::aws_sns_sqs::{}::reachable", kind.name());
-                let trial = Trial::test(name, move || Err(Failed::from(text)));
-                trials.push(trial.with_ignored_flag(!is_required));
-            }
+            Err(reason) => trials.push(unreachable(&suite(kind), kind.name(), &reason)),
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+fn suite(kind: Kind) -> String {
+    format!("topic::aws_sns_sqs::{}", kind.name())
+}
+
 fn trials_of(emulator: &Arc<Emulator>) -> Vec<Trial> {
     let kind = emulator.kind;
+    let suite = suite(kind);
     let is_applicable = |case: &str| {
         let reason = NOT_APPLICABLE
             .iter()
             .find(|it| (it.0, it.1) == (kind, case));
         if let Some((_, _, reason)) = reason {
-            eprintln!(
-                "not applicable: topic::aws_sns_sqs::{case}: {}: {reason}",
-                kind.name()
-            );
+            not_applicable(&format!("{suite}::{case}"), reason);
         }
         reason.is_none()
     };
-    let mut trials = Vec::new();
     let harness = Harness {
         emulator: Arc::clone(emulator),
     };
-    for case in topic_cases(harness) {
-        let name = format!("topic::aws_sns_sqs::{}::{}", kind.name(), case.name);
-        if let Some(lacking) = case.lacking {
-            eprintln!("not applicable: {name}: aws_sns_sqs declares that it lacks {lacking}");
-        } else if is_applicable(case.name) {
-            trials.push(Trial::test(name, move || run(case.run())));
-        }
-    }
+    let cases = topic_cases(harness)
+        .into_iter()
+        .filter(|case| is_applicable(case.name));
+    let mut trials: Vec<Trial> = cases
+        .filter_map(|case| trial(&suite, Clock::Real, case))
+        .collect();
     for (case, test) in own::TESTS {
         if is_applicable(case) {
             let emulator = Arc::clone(emulator);
             let name = format!("aws_sns_sqs::{}::{case}", kind.name());
-            trials.push(Trial::test(name, move || run(test(emulator))));
+            trials.push(Trial::test(name, move || run(Clock::Real, test(emulator))));
         }
     }
     trials
-}
-
-fn run(test: impl Future<Output = ()>) -> Result<(), Failed> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .unwrap()
-        .block_on(async { timeout(PATIENCE, test).await })
-        .map_err(|_| Failed::from(format!("not done after {PATIENCE:?}")))
 }
 
 impl Emulator {
@@ -175,7 +156,7 @@ impl Emulator {
                 }
             }
         };
-        run(first).unwrap_or_else(|_| panic!("{} does not answer", self.kind.name()));
+        run(Clock::Real, first).unwrap_or_else(|_| panic!("{} does not answer", self.kind.name()));
     }
 
     /// A connection to it.

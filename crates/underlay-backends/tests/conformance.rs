@@ -3,9 +3,12 @@
 //! Knows the providers; the suites do not.
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stdout,
     clippy::print_stderr,
     reason = "a failure is a panic, and its text for people"
 )]
+
+mod support;
 
 use std::{collections::BTreeSet, path::Path, process::ExitCode, sync::Arc, time::SystemTime};
 
@@ -22,7 +25,7 @@ use underlay_backends::{
     },
     conformance::{
         BucketHarness, BucketUnderTest, CacheHarness, CacheUnderTest, Case, Clock, SignedRequest,
-        TopicHarness, TopicUnderTest, bucket_cases, cache_cases, is_required, topic_cases,
+        TopicHarness, TopicUnderTest, bucket_cases, cache_cases, topic_cases,
     },
     disk::{self, BucketOptions, SigningKey, Store, StoreOptions},
     memory::{
@@ -31,53 +34,22 @@ use underlay_backends::{
     },
 };
 
-/// A suite on a provider, or why the provider cannot be reached.
-struct Suite {
-    /// The name's first parts: `topic::memory`.
-    name: &'static str,
-    provider: &'static str,
-    clock: Clock,
-    cases: std::result::Result<Vec<Case>, String>,
-}
-
-fn suites() -> Vec<Suite> {
-    let suite = |name, provider, cases| Suite {
-        name,
-        provider,
-        clock: Clock::Paused,
-        cases: Ok(cases),
-    };
-    vec![
-        suite("topic::memory", "memory", topic_cases(BrokerHarness(None))),
-        suite(
-            "topic::memory_file",
-            "memory",
-            topic_cases(BrokerHarness(Some(FileOptions::default()))),
-        ),
+/// Every suite on every provider: its name, and its cases.
+fn suites() -> [(&'static str, Vec<Case>); 7] {
+    let file = |options| topic_cases(BrokerHarness(Some(options)));
+    let disk = |key_prefix| bucket_cases(DiskHarness { key_prefix });
+    [
+        ("topic::memory", topic_cases(BrokerHarness(None))),
+        ("topic::memory_file", file(FileOptions::default())),
         // Nothing is kept in memory: every message is read back.
-        suite(
+        (
             "topic::memory_file_cold",
-            "memory",
-            topic_cases(BrokerHarness(Some(FileOptions { memory_budget: 0 }))),
+            file(FileOptions { memory_budget: 0 }),
         ),
-        suite("cache::memory", "memory", cache_cases(MemoryCacheHarness)),
-        suite(
-            "bucket::memory",
-            "memory",
-            bucket_cases(MemoryBucketHarness),
-        ),
-        suite(
-            "bucket::disk",
-            "disk",
-            bucket_cases(DiskHarness { key_prefix: "" }),
-        ),
-        suite(
-            "bucket::disk_prefix",
-            "disk",
-            bucket_cases(DiskHarness {
-                key_prefix: "some/Prefix-",
-            }),
-        ),
+        ("cache::memory", cache_cases(MemoryCacheHarness)),
+        ("bucket::memory", bucket_cases(MemoryBucketHarness)),
+        ("bucket::disk", disk("")),
+        ("bucket::disk_prefix", disk("some/Prefix-")),
     ]
 }
 
@@ -95,50 +67,11 @@ fn main() -> ExitCode {
         }),
         Trial::test("capabilities::all_are_listed", all_backends_are_listed),
     ];
-    for Suite {
-        name,
-        provider,
-        clock,
-        cases,
-    } in suites()
-    {
-        match cases {
-            Ok(cases) => trials.extend(
-                cases
-                    .into_iter()
-                    .filter_map(|case| trial(name, provider, clock, case)),
-            ),
-            Err(reason) => trials.push(unreachable(name, provider, reason)),
-        }
+    for (suite, cases) in suites() {
+        let cases = cases.into_iter();
+        trials.extend(cases.filter_map(|case| support::trial(suite, Clock::Paused, case)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-/// A test that does not run, and says why when it is made to.
-fn unreachable(name: &str, provider: &str, reason: String) -> Trial {
-    let text = format!("{provider} cannot be reached: {reason}");
-    if !is_required(provider) {
-        eprintln!("ignored: {name}: {text}");
-    }
-    Trial::test(format!("{name}::reachable"), move || {
-        Err(Failed::from(text))
-    })
-    .with_ignored_flag(!is_required(provider))
-}
-
-/// A case as a test; none where the backend declares that it cannot do that, which `docs/backends.md` says, too.
-fn trial(suite: &str, provider: &str, clock: Clock, case: Case) -> Option<Trial> {
-    let name = format!("{suite}::{}", case.name);
-    if let Some(lacking) = case.lacking {
-        eprintln!("not applicable: {name}: {provider} declares that it lacks {lacking}");
-        return None;
-    }
-    Some(Trial::test(name, move || {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        builder.enable_all().start_paused(clock == Clock::Paused);
-        builder.build().unwrap().block_on(case.run());
-        Ok(())
-    }))
 }
 
 /// The bullets of a trait's documentation are the cases of its suite.
@@ -157,16 +90,12 @@ fn every_bullet_has_a_case(suite: &str, source: &str) -> std::result::Result<(),
         }
     }
     let prefix = format!("{suite}::");
-    let mut checked = 0;
-    for suite in suites()
+    let of_it = suites()
         .into_iter()
-        .filter(|suite| suite.name.starts_with(&prefix))
-    {
-        let cases: BTreeSet<String> = suite
-            .cases?
-            .into_iter()
-            .map(|case| case.name.to_owned())
-            .collect();
+        .filter(|(name, _)| name.starts_with(&prefix));
+    let mut checked = 0;
+    for (_, cases) in of_it {
+        let cases: BTreeSet<String> = cases.iter().map(|case| case.name.to_owned()).collect();
         let missing: Vec<_> = bullets.symmetric_difference(&cases).collect();
         if !missing.is_empty() {
             return Err(Failed::from(format!(

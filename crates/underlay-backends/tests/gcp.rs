@@ -6,6 +6,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a failure is a panic, and its text for people"
 )]
 
@@ -15,10 +16,12 @@ mod emulator;
 mod existing;
 #[path = "gcp/messages.rs"]
 mod messages;
+mod process;
 #[path = "gcp/push.rs"]
 mod push;
 #[path = "gcp/receiving.rs"]
 mod receiving;
+mod support;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,12 +41,13 @@ use google_cloud_pubsub::{
     client::{Publisher, SubscriptionAdmin, TopicAdmin},
     model::Message as GoogleMessage,
 };
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
+use support::{run, trial, unreachable};
 use tokio::time::timeout;
 use underlay_backends::{
     ErrorKind,
     capabilities::TopicCapabilities,
-    conformance::{Case, Clock, TopicHarness, TopicUnderTest, is_required, topic_cases},
+    conformance::{Clock, TopicHarness, TopicUnderTest, topic_cases},
     gcp::{self, Broker},
     topic::{
         Broker as _, Message, Receipt, Received, Subscription, SubscriptionOptions, Topic,
@@ -52,15 +56,11 @@ use underlay_backends::{
 };
 use underlay_model::filter::{Condition, Filter};
 
+const SUITE: &str = "topic::gcp_pubsub";
 /// What `UNDERLAY_REQUIRE` calls the emulator.
 const SERVER: &str = "pubsub-emulator";
-/// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Ends in no test by itself.
 const LONG: Duration = Duration::from_secs(60);
-
-/// The suite's cases that cannot pass here, with why.
-const NOT_EMULATED: &[(&str, &str)] = &[];
 
 const ORDERED: TopicOptions = TopicOptions {
     ordered: true,
@@ -135,16 +135,7 @@ fn main() -> ExitCode {
     };
     let trials = match emulator {
         Ok(emulator) => trials(&Arc::new(emulator)),
-        Err(reason) => {
-            let text = format!("Google's Pub/Sub emulator cannot be reached: {reason}");
-            if !is_required(SERVER) {
-                eprintln!("ignored: topic::gcp_pubsub: {text}");
-            }
-            let trial = Trial::test("topic::gcp_pubsub::reachable", move || {
-                Err(Failed::from(text))
-            });
-            vec![trial.with_ignored_flag(!is_required(SERVER))]
-        }
+        Err(reason) => vec![unreachable(SUITE, SERVER, &reason)],
     };
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -153,14 +144,16 @@ fn trials(emulator: &Arc<Emulator>) -> Vec<Trial> {
     let cases = topic_cases(Harness {
         emulator: Arc::clone(emulator),
     });
-    let mut trials: Vec<Trial> = cases.into_iter().filter_map(trial).collect();
+    let mut trials: Vec<Trial> = cases
+        .into_iter()
+        .filter_map(|case| trial(SUITE, Clock::Real, case))
+        .collect();
     macro_rules! own {
         ($($($path:ident)::+,)*) => {$({
             let emulator = Arc::clone(emulator);
             let name = concat!("gcp", $("::", stringify!($path)),+);
             trials.push(Trial::test(name, move || {
-                run($($path)::+(emulator));
-                Ok(())
+                run(Clock::Real, $($path)::+(emulator))
             }));
         })*};
     }
@@ -176,33 +169,6 @@ fn trials(emulator: &Arc<Emulator>) -> Vec<Trial> {
         push::waiting,
     }
     trials
-}
-
-fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .unwrap()
-        .block_on(async { timeout(PATIENCE, test).await })
-        .expect("in time");
-}
-
-/// A case as a test; none where it cannot pass here.
-fn trial(case: Case) -> Option<Trial> {
-    let name = format!("topic::gcp_pubsub::{}", case.name);
-    if let Some(lacking) = case.lacking {
-        eprintln!("not applicable: {name}: gcp_pubsub declares that it lacks {lacking}");
-        return None;
-    }
-    if let Some((_, why)) = NOT_EMULATED.iter().find(|(not, _)| *not == case.name) {
-        eprintln!("not applicable: {name}: the emulator {why}");
-        return None;
-    }
-    Some(Trial::test(name, move || {
-        run(case.run());
-        Ok(())
-    }))
 }
 
 /// A topic with one subscription.

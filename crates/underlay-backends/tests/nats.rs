@@ -5,6 +5,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a failure is a panic, and its text for people"
 )]
 
@@ -12,8 +13,10 @@
 mod kept;
 #[path = "nats/ordered.rs"]
 mod ordered;
+mod process;
 #[path = "nats/server.rs"]
 mod server;
+mod support;
 
 use std::{
     collections::BTreeMap,
@@ -27,20 +30,21 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use tokio::time::timeout;
 use underlay_backends::{
     ErrorKind,
     capabilities::TopicCapabilities,
-    conformance::{Case, Clock, TopicHarness, TopicUnderTest, is_required, topic_cases},
+    conformance::{Clock, TopicHarness, TopicUnderTest, topic_cases},
     nats::{self, Broker},
     topic::{Message, Received, Subscription, SubscriptionOptions, Topic, TopicOptions},
 };
 
-use crate::server::Server;
+use crate::{
+    server::Server,
+    support::{run, trial, unreachable},
+};
 
-/// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Ends in no test by itself.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -113,14 +117,7 @@ fn main() -> ExitCode {
     };
     let trials = match server {
         Ok(server) => trials(Arc::new(server)),
-        Err(reason) => {
-            let text = format!("nats cannot be reached: {reason}");
-            if !is_required("nats") {
-                eprintln!("ignored: topic::nats: {text}");
-            }
-            let trial = Trial::test("topic::nats::reachable", move || Err(Failed::from(text)));
-            vec![trial.with_ignored_flag(!is_required("nats"))]
-        }
+        Err(reason) => vec![unreachable("topic::nats", "nats", &reason)],
     };
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -132,15 +129,18 @@ fn trials(server: Arc<Server>) -> Vec<Trial> {
     for (suite, lease) in [("topic::nats", own), ("topic::nats_other_lease", LONG)] {
         let server = Arc::clone(&server);
         let cases = topic_cases(Harness { server, lease });
-        trials.extend(cases.into_iter().filter_map(|case| trial(suite, case)));
+        trials.extend(
+            cases
+                .into_iter()
+                .filter_map(|case| trial(suite, Clock::Real, case)),
+        );
     }
     macro_rules! own {
         ($($name:path,)*) => {$({
             let server = Arc::clone(&server);
             let name = concat!("nats::", stringify!($name)).replace(' ', "");
             trials.push(Trial::test(name, move || {
-                run($name(server));
-                Ok(())
+                run(Clock::Real, $name(server))
             }));
         })*};
     }
@@ -155,32 +155,6 @@ fn trials(server: Arc<Server>) -> Vec<Trial> {
         different_options,
     }
     trials
-}
-
-fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .unwrap()
-        .block_on(async { timeout(PATIENCE, test).await })
-        .expect("in time");
-}
-
-/// A case as a test; none where the backend declares that it cannot do that, which `docs/backends.md` says, too.
-fn trial(suite: &str, case: Case) -> Option<Trial> {
-    let name = format!("{suite}::{}", case.name);
-    if let Some(lacking) = case.lacking {
-        eprintln!("not applicable: {name}: nats declares that it lacks {lacking}");
-        return None;
-    }
-    Some(Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.unwrap().block_on(case.run());
-        Ok(())
-    }))
 }
 
 /// A topic with one subscription.

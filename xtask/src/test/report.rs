@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Instant;
 
-use super::seconds;
+use super::{cases::Cases, seconds};
 
 /// The steps of a run.
 #[derive(Default)]
@@ -50,7 +50,7 @@ impl Report {
 
     /// Prints the summary; the error says which steps failed.
     pub(super) fn finish(&self, tests: &Tests) -> Result<(), String> {
-        println!("\n{}", self.summary(tests));
+        println!("\n{}{}", tests.cases.tables(), self.summary(tests));
         let failed = self
             .steps
             .iter()
@@ -117,11 +117,13 @@ pub(super) struct Tests {
     failures: Vec<String>,
     /// The names of the ignored tests, by reason.
     reasons: BTreeMap<String, Vec<String>>,
+    cases: Cases,
 }
 
 impl Tests {
     /// Reads one line of a harness's output: libtest's, or libtest-mimic's, which differs in how it gives reasons.
     pub(super) fn read_line(&mut self, line: &str) {
+        self.cases.read_line(line);
         // The numbers are taken from here: what a test prints may tear its own line apart.
         if let Some(result) = line.strip_prefix("test result: ") {
             for part in result.split(['.', ';']) {

@@ -3,12 +3,14 @@
 //! Knows no connection.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::topic::{Message, Receipt, Received};
 
@@ -26,6 +28,16 @@ const DELAY: &str = "Underlay-Delay";
 const REASON: &str = "Underlay-Dead-Reason";
 /// JetStream stores a message only if its subject has this many before it.
 const EXPECTED_ON_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence";
+/// All but what NATS keeps in a header's name and value as it is.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b'+')
+    .remove(b'=')
+    .remove(b'@');
 
 /// What a message may not use of the server's `max_payload`, so that it fits with its id and as a dead letter.
 pub(super) const RESERVED: usize = 8 << 10;
@@ -193,52 +205,20 @@ fn text<'a>(headers: Option<&'a HeaderMap>, name: &'static str) -> Option<&'a st
     Some(headers?.get_last(name)?.as_str())
 }
 
-/// Whether NATS keeps a byte in a header's name and value as it is.
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-_.~/+=@".contains(&byte)
-}
-
 /// How long [`escape`]'s result is.
 fn escaped_len(text: &str) -> usize {
-    text.bytes()
-        .map(|byte| if is_plain(byte) { 1 } else { 3 })
-        .sum()
+    utf8_percent_encode(text, ENCODED).map(str::len).sum()
 }
 
-/// What NATS keeps in a header's name and value as it is; every other byte becomes `%` and two digits.
+/// A text as a header's name or value can hold it.
 fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if is_plain(byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped += &format!("%{byte:02x}");
-        }
-    }
-    escaped
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 /// The text of [`escape`]'s, or of other percent-encoding; what cannot be a result of it is taken as it is.
 pub(super) fn unescape(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let digits = tail.split_at_checked(2).and_then(|(digits, after)| {
-            rest = after;
-            let digits = std::str::from_utf8(digits).ok()?;
-            u8::from_str_radix(digits, 16).ok()
-        });
-        let Some(byte) = digits else {
-            return text.to_owned();
-        };
-        bytes.push(byte);
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
 
 /// What the subject says to which a delivery is acknowledged.

@@ -1,25 +1,18 @@
 //! An emulator of the tests' own: a process with a port and a folder, which end with it.
 
 use std::{
-    io::{BufRead as _, BufReader, Read},
-    net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{
         Mutex,
         atomic::{AtomicU32, Ordering},
-        mpsc,
     },
-    thread,
-    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
-/// How long an emulator may take to say that it is there.
-const START: Duration = Duration::from_secs(90);
-/// How often it is started when somebody else was faster at its port.
-const TRIES: usize = 3;
+use crate::process::{NotUp, Process, at_a_free_port};
+
 /// The region that is asked for.
 pub(crate) const REGION: &str = "us-east-1";
 
@@ -105,46 +98,39 @@ impl Kind {
 pub(crate) struct Emulator {
     pub(crate) kind: Kind,
     pub(crate) endpoint: String,
+    python: PathBuf,
     port: u16,
-    process: Mutex<Child>,
+    process: Mutex<Process>,
     folder: TempDir,
 }
 
 impl Emulator {
     /// Starts it, or says why that cannot be.
     pub(crate) fn start(kind: Kind) -> Result<Self, String> {
+        let python = kind.python()?;
         let folder = TempDir::new().map_err(|error| error.to_string())?;
-        let mut failure = String::new();
-        for _ in 0..TRIES {
-            let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-            let port = free.map_err(|error| error.to_string())?.port();
-            match launch(kind, port, folder.path()) {
-                Ok(process) => {
-                    return Ok(Self {
-                        kind,
-                        endpoint: format!("http://127.0.0.1:{port}"),
-                        port,
-                        process: Mutex::new(process),
-                        folder,
-                    });
-                }
-                Err(Launch::Final(why)) => return Err(why),
-                Err(Launch::Again(why)) => failure = why,
-            }
-        }
-        Err(failure)
+        let (port, process) = at_a_free_port(|port| {
+            let process = launch(kind, &python, port, folder.path())?;
+            Ok((port, process))
+        })?;
+        Ok(Self {
+            kind,
+            endpoint: format!("http://127.0.0.1:{port}"),
+            python,
+            port,
+            process: Mutex::new(process),
+            folder,
+        })
     }
 
     /// Kills it.
     pub(crate) fn kill(&self) {
-        let mut process = self.process.lock().unwrap();
-        process.kill().unwrap();
-        process.wait().unwrap();
+        self.process.lock().unwrap().kill();
     }
 
     /// Starts it again at the same address, after [`kill`](Self::kill). It has forgotten everything.
     pub(crate) fn start_again(&self) {
-        let started = launch(self.kind, self.port, self.folder.path());
+        let started = launch(self.kind, &self.python, self.port, self.folder.path());
         *self.process.lock().unwrap() = started.ok().expect("it starts again");
     }
 
@@ -174,14 +160,6 @@ impl Emulator {
     }
 }
 
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let process = self.process.get_mut().unwrap();
-        let _ = process.kill();
-        let _ = process.wait();
-    }
-}
-
 fn fresh_name(what: &str, is_fifo: bool) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -189,63 +167,8 @@ fn fresh_name(what: &str, is_fifo: bool) -> String {
     format!("{what}-{number}{suffix}")
 }
 
-/// Why an emulator did not start.
-enum Launch {
-    Final(String),
-    /// It ended; at another port it may not.
-    Again(String),
-}
-
-fn launch(kind: Kind, port: u16, folder: &Path) -> Result<Child, Launch> {
-    let python = kind.python().map_err(Launch::Final)?;
-    let mut command = kind.command(&python, port, folder);
-    let process = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut process = process
-        .map_err(|error| Launch::Final(format!("{} does not start: {error}", python.display())))?;
-    let lines = lines(&mut process);
-    let begun = Instant::now();
-    let mut last = String::new();
-    loop {
-        match lines.recv_timeout(START.saturating_sub(begun.elapsed())) {
-            Ok(line) if line.contains(kind.ready()) => return Ok(process),
-            Ok(line) if line.trim().is_empty() => {}
-            Ok(line) => last = line,
-            Err(why) => {
-                let _ = process.kill();
-                let _ = process.wait();
-                let text = format!("{} did not come up; it said last: {last}", kind.name());
-                return Err(match why {
-                    mpsc::RecvTimeoutError::Timeout => Launch::Final(text),
-                    mpsc::RecvTimeoutError::Disconnected => Launch::Again(text),
-                });
-            }
-        }
-    }
-}
-
-/// What a process says. It is read until its end: it would stand still otherwise.
-fn lines(process: &mut Child) -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel();
-    let output = process
-        .stdout
-        .take()
-        .map(|it| Box::new(it) as Box<dyn Read + Send>);
-    let errors = process
-        .stderr
-        .take()
-        .map(|it| Box::new(it) as Box<dyn Read + Send>);
-    for stream in [output, errors].into_iter().flatten() {
-        let sender = sender.clone();
-        thread::spawn(move || {
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                // Nobody listens any more once it is up.
-                let _ = sender.send(line);
-            }
-        });
-    }
-    lines
+fn launch(kind: Kind, python: &Path, port: u16, folder: &Path) -> Result<Process, NotUp> {
+    let is_up = |line: &str| line.contains(kind.ready()).then_some(());
+    let (process, ()) = Process::start(&mut kind.command(python, port, folder), is_up)?;
+    Ok(process)
 }

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use percent_encoding::percent_decode_str;
 use sqlx::{
     ConnectOptions,
     postgres::{PgConnectOptions, PgConnection, PgSslMode},
@@ -22,7 +23,7 @@ pub(crate) async fn take(url: &str, origin: &str) -> Result<(Server, PgConnectio
     let password = options
         .to_url_lossy()
         .password()
-        .map(decoded)
+        .map(|it| percent_decode_str(it).decode_utf8_lossy().into_owned())
         .unwrap_or_default();
     let options = match options.get_database() {
         Some(_) => options,
@@ -82,45 +83,9 @@ fn tls_of(mode: PgSslMode) -> Option<TlsConfig> {
     }
 }
 
-/// Undoes percent-encoding.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut index = 0;
-    while index < bytes.len() {
-        let pair = bytes
-            .get(index + 1..index + 3)
-            .and_then(|it| hex::decode(it).ok());
-        match pair {
-            Some(byte) if bytes[index] == b'%' => {
-                decoded.extend(byte);
-                index += 3;
-            }
-            _ => {
-                decoded.push(bytes[index]);
-                index += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percent_encoding() {
-        for (text, expected) in [
-            ("", ""),
-            ("abc", "abc"),
-            ("p%40ss%2Fw", "p@ss/w"),
-            ("50%", "50%"),
-            ("%zz", "%zz"),
-        ] {
-            assert_eq!(decoded(text), expected);
-        }
-    }
 
     #[tokio::test]
     async fn a_url_that_cannot_be_read_keeps_its_password() {

@@ -55,6 +55,10 @@ struct Place {
 #[derive(Clone, Default)]
 struct SubscriptionPlace {
     name: String,
+    #[cfg_attr(
+        not(feature = "gcp-pubsub"),
+        expect(dead_code, reason = "only Google pushes")
+    )]
     push: Option<PushConfig>,
 }
 
@@ -204,6 +208,10 @@ async fn connect_one(
 }
 
 /// The receiving side of a subscription, pulled or pushed.
+#[cfg_attr(
+    not(feature = "gcp-pubsub"),
+    expect(unused_variables, reason = "only Google pushes")
+)]
 async fn subscribe(
     opened: &Opened,
     topic: &str,
@@ -234,7 +242,6 @@ async fn subscribe(
         pushes.insert(push.id.clone(), push_one);
         return Ok(source);
     }
-    let _ = (base_url, pushes, &at.push);
     let bound = opened.broker.subscription(topic, &at.name, options).await;
     bound.map_err(|error| crate::error::chain(&error))
 }
