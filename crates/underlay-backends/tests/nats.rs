@@ -149,7 +149,7 @@ fn trials(server: Arc<Server>) -> Vec<Trial> {
         every_text, foreign_messages, kept::foreign_ids, cancelled_receives,
         kept::dead_letters_once, foreign_receipts, kept::delayed_while_nobody_receives,
         kept::no_delays, passwords, survives_a_restart_of_the_client, restarted_server, closing,
-        large_batches, read_ahead, ordered::only_the_first_of_a_key,
+        large_batches, ordered::only_the_first_of_a_key,
         ordered::vanished_receivers, ordered::given_up, ordered::restarted_servers,
         ordered::full_window, ordered::lost_deliveries, ordered::missing_consumer,
         different_options,
@@ -492,33 +492,6 @@ async fn closing(server: Arc<Server>) {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     let error = fresh.topic.publish(message("late")).await;
     assert_eq!(error.expect_err("closed").kind(), ErrorKind::Unavailable);
-}
-
-/// What was read ahead for a receiver that then stops goes to another one, long before its lease ends.
-async fn read_ahead(server: Arc<Server>) {
-    let fresh = fresh(&server).await;
-    let batch = (0..3000).map(|number| message(&number.to_string()));
-    let mut missing: std::collections::BTreeSet<String> = fresh
-        .topic
-        .publish_batch(batch.collect())
-        .await
-        .unwrap()
-        .into_iter()
-        .collect();
-    let other = connect(&server).await;
-    let topic = other.topic(&fresh.name, TopicOptions::default()).await;
-    topic.unwrap();
-    let other = other
-        .subscription(&fresh.name, "one", subscribe(LONG))
-        .await;
-    let other = other.unwrap();
-    for (subscription, rest) in [(&fresh.subscription, 1000), (&other, 0)] {
-        while missing.len() > rest {
-            let received = take_one(&**subscription).await;
-            subscription.ack(&received.receipt).await.unwrap();
-            assert!(missing.remove(&received.id), "delivered again");
-        }
-    }
 }
 
 async fn large_batches(server: Arc<Server>) {

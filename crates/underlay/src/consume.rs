@@ -22,7 +22,7 @@ use crate::{Error, ErrorKind};
 
 mod flow;
 
-use flow::{MAX_BATCH, Pace};
+use flow::MAX_BATCH;
 
 /// The longest lease before its slack. While a handler runs for longer, its message's lease is extended, so a message
 /// comes back soon after a process has died, however long its handler may take.
@@ -32,6 +32,7 @@ const LEASE_SLACK: Duration = Duration::from_secs(5);
 /// How many deliveries may end without an outcome, because the process died, before they count as retries. A message
 /// that kills every process it is given to must not do so for ever.
 const DEATHS: u32 = 20;
+
 /// A subscription with its handler, its broker and its delivery options.
 pub(crate) struct Consumer {
     topic: String,
@@ -42,7 +43,6 @@ pub(crate) struct Consumer {
     #[cfg(feature = "postgres")]
     idempotence: Option<Idempotence>,
     options: Options,
-    pace: Pace,
 }
 
 /// The delivery options with their durations read.
@@ -113,7 +113,6 @@ impl Consumer {
                 max_backoff: duration::parse(&options.max_backoff)?,
                 max_retries: options.max_retries,
             },
-            pace: Pace::new(),
         })
     }
 

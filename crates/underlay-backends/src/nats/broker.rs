@@ -21,7 +21,6 @@ use crate::{
     capabilities::TopicCapabilities,
     nats::{
         PROVIDER, TOPIC,
-        ahead::Ahead,
         claim::Claims,
         dead_letters::DeadLetters,
         delayed::{self, Delays},
@@ -297,7 +296,6 @@ impl Broker {
         }
         let puller = self.puller(resource, consumer);
         Ok(Arc::new(NatsSubscription {
-            ahead: Arc::new(Ahead::new(Arc::clone(&puller))),
             puller,
             exactly_once: topic_options.exactly_once,
             dead_letters,

@@ -84,12 +84,9 @@ impl Delays {
 
     /// Waits for messages; moves them, or puts them off for the rest of their delays.
     async fn step(&self) -> Result<()> {
-        let mut messages = self.puller.available(BATCH).await?;
-        if messages.is_empty() {
-            messages = self.puller.one().await?;
-        }
+        let mut batch = self.puller.receive(BATCH).await?;
         let mut moving = Vec::new();
-        for message in messages {
+        for message in batch.take() {
             let Some(reply) = message.reply.clone() else {
                 continue;
             };

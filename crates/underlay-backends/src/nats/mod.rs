@@ -6,7 +6,6 @@
 //!
 //! What order, exactly once and delays are here, and what they are not, is said at [`Broker`].
 
-mod ahead;
 mod broker;
 mod claim;
 mod dead_letters;

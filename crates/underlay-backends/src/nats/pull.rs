@@ -42,10 +42,32 @@ pub(super) struct Waiting {
     pulls: usize,
 }
 
+type Answer = oneshot::Receiver<Result<Vec<Message>>>;
+
 /// One that waits. Dropped before it has read its messages, it gives them back.
-pub(super) struct Waiter {
+struct Waiter {
     puller: Arc<Puller>,
-    receiver: oneshot::Receiver<Result<Vec<Message>>>,
+    receiver: Answer,
+}
+
+/// Messages that were not handed out yet. Dropped before that, it gives them back.
+pub(super) struct Batch {
+    puller: Arc<Puller>,
+    pub(super) messages: Vec<Message>,
+}
+
+impl Batch {
+    /// Hands the messages out.
+    pub(super) fn take(&mut self) -> Vec<Message> {
+        std::mem::take(&mut self.messages)
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let messages = self.take();
+        self.puller.give_back(messages);
+    }
 }
 
 impl Drop for Waiter {
@@ -58,13 +80,20 @@ impl Drop for Waiter {
 }
 
 impl Puller {
-    /// At most `max` of the messages that can be delivered now; may be none.
-    pub(super) async fn available(self: &Arc<Self>, max: usize) -> Result<Vec<Message>> {
-        self.result(self.ask(max)).await
+    /// Waits for at least one message, and returns at most `max`.
+    pub(super) async fn receive(self: &Arc<Self>, max: usize) -> Result<Batch> {
+        let mut messages = self.available(max).await?;
+        if messages.is_empty() {
+            messages = self.one().await?;
+        }
+        Ok(Batch {
+            puller: Arc::clone(self),
+            messages,
+        })
     }
 
-    /// Asks for at most `max` of the messages that can be delivered now.
-    pub(super) fn ask(self: &Arc<Self>, max: usize) -> Waiter {
+    /// At most `max` of the messages that can be delivered now; may be none.
+    async fn available(self: &Arc<Self>, max: usize) -> Result<Vec<Message>> {
         let (sender, receiver) = oneshot::channel();
         let puller = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -73,11 +102,11 @@ impl Puller {
                 puller.give_back(messages);
             }
         });
-        self.waiter(receiver)
+        self.result(receiver).await
     }
 
     /// Waits for one message.
-    pub(super) async fn one(self: &Arc<Self>) -> Result<Vec<Message>> {
+    async fn one(self: &Arc<Self>) -> Result<Vec<Message>> {
         let (sender, receiver) = oneshot::channel();
         let is_short = {
             let mut waiting = self.waiting();
@@ -90,18 +119,15 @@ impl Puller {
         if is_short {
             self.tasks.spawn(Arc::clone(self).pull_for_waiters());
         }
-        self.result(self.waiter(receiver)).await
-    }
-
-    fn waiter(self: &Arc<Self>, receiver: oneshot::Receiver<Result<Vec<Message>>>) -> Waiter {
-        Waiter {
-            puller: Arc::clone(self),
-            receiver,
-        }
+        self.result(receiver).await
     }
 
     /// What was waited for.
-    pub(super) async fn result(&self, mut waiter: Waiter) -> Result<Vec<Message>> {
+    async fn result(self: &Arc<Self>, receiver: Answer) -> Result<Vec<Message>> {
+        let mut waiter = Waiter {
+            puller: Arc::clone(self),
+            receiver,
+        };
         let closed = || {
             self.error(
                 ErrorKind::Unavailable,
@@ -236,7 +262,7 @@ impl Puller {
     }
 
     /// Gives messages back that nobody has seen, to be delivered again at once.
-    pub(super) fn give_back(&self, messages: Vec<Message>) {
+    fn give_back(&self, messages: Vec<Message>) {
         if messages.is_empty() {
             return;
         }

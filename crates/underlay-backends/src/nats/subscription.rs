@@ -12,21 +12,16 @@ use crate::{
     Error, ErrorKind, Result,
     nats::{
         PROVIDER,
-        ahead::{Ahead, Batch},
         dead_letters::DeadLetters,
         error::Classified as _,
         message::{self, Delivery},
-        pull::Puller,
+        pull::{Batch, Puller},
     },
     topic::{DeadLetter, Receipt, Received, Subscription},
 };
 
-/// How much of a lease may have passed when a message is handed out.
-const LATE: Duration = Duration::from_millis(100);
-
 pub(super) struct NatsSubscription {
     pub(super) puller: Arc<Puller>,
-    pub(super) ahead: Arc<Ahead>,
     /// Acknowledging waits until the server has confirmed it.
     pub(super) exactly_once: bool,
     pub(super) dead_letters: DeadLetters,
@@ -46,26 +41,15 @@ impl NatsSubscription {
                 self.say(reply, "+ACK".into(), "skip a message").await?;
             }
         }
-        let word = if lease != self.puller.consumer.ack_wait {
-            Some(message::again_after(lease))
-        } else if batch.since.elapsed() > LATE {
-            Some("+WPI".into())
-        } else {
-            None
-        };
         // Not confirmed, as the consumer's own lease is not, either.
-        for message in batch.messages.iter().filter(|_| word.is_some()) {
-            if let (Some(reply), Some(word)) = (message.reply.clone(), word.clone()) {
+        if lease != self.puller.consumer.ack_wait {
+            for reply in batch.messages.iter().filter_map(|it| it.reply.clone()) {
+                let word = message::again_after(lease);
                 self.say(reply, word, "lease a message").await?;
             }
         }
-        let received = batch
-            .messages
-            .iter()
-            .filter_map(message::received)
-            .collect();
-        batch.messages.clear();
-        Ok(received)
+        let messages = batch.take();
+        Ok(messages.iter().filter_map(message::received).collect())
     }
 
     /// The delivery of a receipt of this subscription.
@@ -112,7 +96,7 @@ impl Subscription for NatsSubscription {
             return Err(self.error(ErrorKind::InvalidArgument, text));
         }
         loop {
-            let batch = self.ahead.receive(max).await?;
+            let batch = self.puller.receive(max).await?;
             let received = self.leased(batch, lease).await?;
             if !received.is_empty() {
                 return Ok(received);

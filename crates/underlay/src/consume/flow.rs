@@ -1,11 +1,10 @@
-//! When to receive how much: as many messages as there are handlers free, and a batch ahead of them where handlers are
-//! quick, so that they need not wait for the broker.
+//! When to receive how much: as many messages as there are handlers free, and as many ahead of them as were handled in the
+//! last moment, so that quick handlers need not wait for the broker and slow ones take nothing from other instances.
 
 use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -16,40 +15,48 @@ use underlay_backends::topic::Received;
 use super::{Consumer, backoff};
 
 /// The most messages that are asked for at once, and that wait for a handler.
-pub(super) const MAX_BATCH: usize = 100;
-/// Handlers that take less than this in the mean are quick.
-const QUICK: Duration = Duration::from_millis(50);
-/// How long a message may wait for a handler before it is given back: handlers are not quick any more.
+pub(super) const MAX_BATCH: usize = 500;
+/// The moment whose messages are received ahead.
+const PERIOD: Duration = Duration::from_millis(100);
+/// How long a message may wait for a handler before it is given back: handlers are not as quick any more.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the first wait is after receiving has failed, and the longest.
 const RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
 
-/// How long handlers take, in the mean.
-pub(super) struct Pace(AtomicU64);
+/// How many messages handlers begin with in a period.
+struct Pace {
+    since: Instant,
+    count: usize,
+    /// In the period before.
+    last: usize,
+}
 
 impl Pace {
-    /// Unknown, which is not quick.
-    pub(super) fn new() -> Self {
-        Self(AtomicU64::new(u64::MAX))
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            count: 0,
+            last: 0,
+        }
     }
 
-    /// Notes how long a handler took.
-    pub(super) fn note(&self, time: Duration) {
-        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let mean = match self.0.load(Ordering::Relaxed) {
-            u64::MAX => time,
-            mean => mean - mean / 8 + time / 8,
-        };
-        // Of two at once one may be lost, which a mean can bear.
-        self.0.store(mean.min(u64::MAX - 1), Ordering::Relaxed);
+    fn begin(&mut self) {
+        self.turn();
+        self.count += 1;
     }
 
-    fn forget(&self) {
-        self.0.store(u64::MAX, Ordering::Relaxed);
+    fn last(&mut self) -> usize {
+        self.turn();
+        self.last
     }
 
-    fn is_quick(&self) -> bool {
-        u128::from(self.0.load(Ordering::Relaxed)) < QUICK.as_nanos()
+    fn turn(&mut self) {
+        let elapsed = self.since.elapsed();
+        if elapsed >= PERIOD {
+            self.last = if elapsed < PERIOD * 2 { self.count } else { 0 };
+            self.count = 0;
+            self.since = Instant::now();
+        }
     }
 }
 
@@ -79,6 +86,7 @@ impl Consumer {
             .unwrap_or(usize::MAX)
             .min(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(limit));
+        let mut pace = Pace::new();
         let mut ahead = Ahead::default();
         let mut receiving: Option<Receiving> = None;
         let mut failures = 0;
@@ -86,14 +94,11 @@ impl Consumer {
             while !ahead.messages.is_empty()
                 && let Ok(permit) = Arc::clone(&permits).try_acquire_owned()
             {
+                pace.begin();
                 self.begin(&mut ahead, permit);
             }
             if receiving.is_none() {
-                let most_ahead = if self.pace.is_quick() {
-                    limit.min(MAX_BATCH)
-                } else {
-                    0
-                };
+                let most_ahead = pace.last().min(MAX_BATCH);
                 let room = (permits.available_permits() + most_ahead)
                     .saturating_sub(ahead.messages.len())
                     .min(MAX_BATCH);
@@ -131,11 +136,14 @@ impl Consumer {
                 permit = Arc::clone(&permits).acquire_owned(), if waits || is_idle => {
                     // The semaphore is never closed.
                     if let Ok(permit) = permit && waits {
+                        pace.begin();
                         self.begin(&mut ahead, permit);
                     }
                 }
                 () = ahead.too_long() => {
-                    self.pace.forget();
+                    pace = Pace::new();
+                    // It would take them again.
+                    receiving = None;
                     self.give_back(&mut ahead).await;
                 }
             }
@@ -156,9 +164,7 @@ impl Consumer {
         };
         let consumer = Arc::clone(self);
         tokio::spawn(async move {
-            let begin = Instant::now();
             consumer.deliver(received).await;
-            consumer.pace.note(begin.elapsed());
             drop(permit);
         });
     }

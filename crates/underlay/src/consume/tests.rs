@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 use underlay_backends::memory::{Broker, SubscriptionOptions, TopicOptions};
 use underlay_backends::topic::{DeadLetter, Message, Topic};
 use underlay_model::filter::Condition;
@@ -460,4 +461,42 @@ async fn the_loop_receives_again_after_the_broker_was_away() {
     stop.send_replace(true);
     running.await.unwrap();
     assert_eq!(flaky.failures.load(Ordering::SeqCst), 0);
+}
+
+/// Messages wait for quick handlers, and for slow ones only until it shows that they are slow.
+#[tokio::test(start_paused = true)]
+async fn what_was_received_ahead_goes_to_others_when_a_handler_gets_slow() {
+    static IS_SLOW: AtomicBool = AtomicBool::new(false);
+    fn handle(body: bytes::Bytes, _: Delivery) -> HandlerFuture {
+        Box::pin(async move {
+            let is_slow = &*body == b"slow";
+            IS_SLOW.fetch_or(is_slow, Ordering::SeqCst);
+            let time = if is_slow { 20_000 } else { 1 };
+            tokio::time::sleep(Duration::from_millis(time)).await;
+            Ok(())
+        })
+    }
+    let one_at_a_time = DeliveryOptions {
+        max_concurrency: 1,
+        ..DeliveryOptions::default()
+    };
+    let bench = start(handle, one_at_a_time, false);
+    for _ in 0..400 {
+        bench.publish("quick", None).await;
+    }
+    bench.publish("slow", None).await;
+    for _ in 0..20 {
+        bench.publish("late", None).await;
+    }
+    until(|| IS_SLOW.load(Ordering::SeqCst)).await;
+    let lease = Duration::from_secs(60);
+    let soon = timeout(Duration::from_millis(500), bench.source.receive(20, lease));
+    assert!(soon.await.is_err(), "they wait for the handler");
+    let begun = tokio::time::Instant::now();
+    let mut count = 0;
+    while count < 20 {
+        count += bench.source.receive(20, lease).await.unwrap().len();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    bench.stop().await;
 }
