@@ -1,9 +1,13 @@
-//! Each crate with cargo features builds without any, with each alone, and with all: features only ever add.
+//! Each crate with cargo features builds without any, with each alone, and with all: features only ever add. One that
+//! only stands for others of its crate is built with all.
 
+use std::io::Write as _;
 use std::path::Path;
+use std::time::Instant;
 
 use serde_json::Value;
 
+use super::seconds;
 use crate::process::{self, cargo};
 
 /// Checks every set of features of every crate in `crates/`; the error lists those that do not build.
@@ -18,12 +22,16 @@ pub(super) fn check(root: &Path, strict: bool) -> Result<String, String> {
             continue;
         };
         for set in sets(package) {
-            println!("    {name} {set}");
+            print!("    {name} {set}");
+            // A set takes a while.
+            let _ = std::io::stdout().flush();
+            let start = Instant::now();
             let deny = if strict { " -- -D warnings" } else { "" };
             let line = format!("clippy --quiet --package {name} {set}{deny}");
             if let Err(message) = process::run(&mut cargo(root, &line)) {
                 failures.push(message);
             }
+            println!("  {}", seconds(start));
             built += 1;
         }
     }
@@ -36,11 +44,11 @@ pub(super) fn check(root: &Path, strict: bool) -> Result<String, String> {
 
 /// The arguments for each set of a package's features; none for a package without features.
 fn sets(package: &Value) -> Vec<String> {
-    let features = package["features"]
-        .as_object()
-        .into_iter()
-        .flat_map(|features| features.keys());
-    let features: Vec<&String> = features.filter(|feature| *feature != "default").collect();
+    let features = package["features"].as_object().into_iter().flatten();
+    let features: Vec<&String> = features
+        .filter(|(name, means)| *name != "default" && !is_shorthand(means))
+        .map(|(name, _)| name)
+        .collect();
     if features.is_empty() {
         return Vec::new();
     }
@@ -54,13 +62,22 @@ fn sets(package: &Value) -> Vec<String> {
     sets
 }
 
+/// Whether a feature only names others of its crate.
+fn is_shorthand(means: &Value) -> bool {
+    let means = means.as_array().map(Vec::as_slice).unwrap_or_default();
+    let names_own = |it: &Value| it.as_str().is_some_and(|it| !it.contains([':', '/']));
+    !means.is_empty() && means.iter().all(names_own)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn none_each_and_all() {
-        let package = serde_json::json!({"features": {"default": ["a"], "a": [], "b": []}});
+        let package = serde_json::json!({"features": {
+            "default": ["a"], "a": [], "b": ["a", "dep:c"], "both": ["a", "b"]
+        }});
         let expected = [
             "--no-default-features",
             "--no-default-features --features a",

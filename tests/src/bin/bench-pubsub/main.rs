@@ -1,6 +1,6 @@
 //! `cargo xtask bench pubsub`: publishing and handling through a topic, beside a bare bounded channel (memory) and beside
 //! bare async-nats (NATS), with the same serialisation, acknowledgements and concurrency; and what a million messages
-//! that wait for a slow subscriber cost in memory.
+//! that wait for a slow subscriber cost in memory. How much slower an ordered topic is than another one.
 //!
 //! Each part is a process of its own, because statics are bound once.
 
@@ -11,6 +11,7 @@
 
 mod memory;
 mod nats;
+mod ordered;
 mod server;
 mod waiting;
 
@@ -47,6 +48,17 @@ impl Event {
 #[topic("events")]
 static EVENTS: Topic<Event>;
 
+/// The same with a key.
+#[derive(Message, Serialize, Deserialize, Clone)]
+struct Payment {
+    #[message(attribute)]
+    customer: u64,
+    event: Event,
+}
+
+#[topic("payments", ordered_by = customer)]
+static PAYMENTS: Topic<Payment>;
+
 /// What handlers do: they look at the message, count it, and tell the time where somebody measures latency.
 static HANDLED: AtomicU64 = AtomicU64::new(0);
 /// Handlers wait while this is false.
@@ -65,6 +77,11 @@ async fn count(event: Event) -> underlay::Result<()> {
     let _ = open.wait_for(|open| *open).await;
     handle(&event);
     Ok(())
+}
+
+#[subscription(PAYMENTS, "count", max_concurrency = 100)]
+async fn count_payments(payment: Payment) -> underlay::Result<()> {
+    count(payment.event).await
 }
 
 /// The handler of both sides.
@@ -123,7 +140,10 @@ fn all() -> Result<Vec<String>, String> {
     remove(&files)?;
     std::fs::create_dir_all(&files).map_err(|error| error.to_string())?;
     let memory = |path: Option<&Path>| {
-        let mut broker = json!({ "type": "memory", "topics": { "events": { "subscriptions": { "count": {} } } } });
+        let mut broker = json!({ "type": "memory", "topics": {
+            "events": { "subscriptions": { "count": {} } },
+            "payments": { "subscriptions": { "count": {} } },
+        } });
         if let Some(path) = path {
             broker["path"] = path.display().to_string().into();
         }
@@ -134,7 +154,10 @@ fn all() -> Result<Vec<String>, String> {
         "type": "nats",
         "hosts": server.address,
         "provision": true,
-        "topics": { "events": { "name": "events", "subscriptions": { "count": { "name": "count" } } } },
+        "topics": {
+            "events": { "name": "events", "subscriptions": { "count": { "name": "count" } } },
+            "payments": { "name": "payments", "subscriptions": { "count": { "name": "count" } } },
+        },
     });
     let waiting = server::Server::start(&files.join("nats-waiting"))?;
     let mut waiting_nats = nats.clone();

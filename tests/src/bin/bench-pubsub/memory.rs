@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::{EVENTS, Event, TIMES, expect, handle, median, rate, reached, start, stop};
+use crate::{EVENTS, Event, TIMES, expect, handle, median, ordered, rate, reached, start, stop};
 
 const PUBLISHERS: u64 = 16;
 const ROUNDS: usize = 5;
@@ -50,6 +50,8 @@ pub(crate) async fn compare(what: &str, count: u64) -> Result<Vec<String>, Strin
         "  bounded channel {bare:>9.0}/s   topic {ours:>9.0}/s   ratio {:.3}",
         ours / bare
     );
+
+    ordered::compare().await?;
 
     let (sender, mut times) = mpsc::unbounded_channel();
     TIMES.set(sender).map_err(|_| "measured already")?;

@@ -9,10 +9,10 @@ use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 
 use crate::memory::spread_over;
-use crate::{EVENTS, Event, OPEN, expect, handle, median, rate, reached, start, stop};
+use crate::{EVENTS, Event, OPEN, expect, handle, median, ordered, rate, reached, start, stop};
 
 const COUNT: u64 = 20_000;
-const ROUNDS: usize = 14;
+const ROUNDS: usize = 40;
 /// How many publish at once.
 const PUBLISHERS: u64 = 64;
 /// How many handlers run at once, as the subscription declares it.
@@ -96,7 +96,6 @@ pub(crate) async fn compare() -> Result<Vec<String>, String> {
             rounds.push([published, handled]);
         }
     }
-    stop(running).await?;
     println!(
         "\nnats: {COUNT} messages from {PUBLISHERS} tasks, {HANDLERS} handlers at once, medians of {ROUNDS} rounds in turns"
     );
@@ -119,6 +118,8 @@ pub(crate) async fn compare() -> Result<Vec<String>, String> {
             ));
         }
     }
+    ordered::compare().await?;
+    stop(running).await?;
     Ok(exceeded)
 }
 

@@ -4,7 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use serde_json::Value;
@@ -86,31 +86,7 @@ impl Project {
 
 /// `cargo-underlay` as this repository has it, away from terminals and from the network.
 pub(crate) fn command() -> Command {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    let binary = BINARY.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args([
-            "build",
-            "--message-format=json-render-diagnostics",
-            "-p",
-            "cargo-underlay",
-        ]);
-        let output = cargo
-            .current_dir(repository())
-            .stderr(Stdio::inherit())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "cargo-underlay does not build");
-        let messages = String::from_utf8(output.stdout).unwrap();
-        let messages = messages
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        messages
-            .filter_map(|it| it["executable"].as_str().map(PathBuf::from))
-            .next_back()
-            .unwrap()
-    });
-    let mut command = Command::new(binary);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-underlay"));
     command
         .env("CARGO", env!("CARGO"))
         .env("CARGO_NET_OFFLINE", "true")
@@ -164,5 +140,8 @@ impl Outcome {
 
 /// The root of this repository.
 pub(crate) fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
 }

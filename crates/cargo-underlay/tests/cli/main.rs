@@ -1,6 +1,6 @@
 //! `cargo underlay` on workspaces that the tests write and that it builds itself.
 //!
-//! Most of them use a stand-in for the crate `underlay` that only declares (`fixtures/cli/declare.rs`); one uses the
+//! Most of them use a stand-in for the crate `underlay` that only declares (`fixtures/declare.rs`); one uses the
 //! crate itself and compares what is read from the binary with what the running program says.
 #![allow(
     clippy::unwrap_used,
@@ -8,13 +8,9 @@
     reason = "a test that cannot go on fails"
 )]
 
-#[path = "cli/dead_letters.rs"]
 mod dead_letters;
-#[path = "cli/project.rs"]
 mod project;
-#[path = "cli/round_trip.rs"]
 mod round_trip;
-#[path = "cli/state.rs"]
 mod state;
 
 use std::fs;
@@ -28,10 +24,7 @@ const STAND_IN: [(&str, &str); 2] = [
         "[package]\nname = 'underlay'\nversion = '0.1.0'\nedition = '2024'\n[dependencies]\n\
          underlay-model = { path = '{repository}/crates/underlay-model' }\n",
     ),
-    (
-        "underlay/src/lib.rs",
-        include_str!("../fixtures/cli/declare.rs"),
-    ),
+    ("underlay/src/lib.rs", include_str!("fixtures/declare.rs")),
 ];
 
 /// The manifest of a package that may depend on members of its workspace.

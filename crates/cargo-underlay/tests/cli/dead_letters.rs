@@ -143,7 +143,10 @@ fn of_a_real_application() {
         "letters",
         &[
             ("Cargo.toml", MANIFEST),
-            ("src/main.rs", include_str!("../../src/bin/letters.rs")),
+            (
+                "src/main.rs",
+                include_str!("../../../../tests/src/bin/letters.rs"),
+            ),
         ],
     );
     let counts = |billing| {

@@ -22,7 +22,9 @@ fn the_model_in_the_file_is_the_model_of_the_running_program() {
         &[
             (
                 "Cargo.toml",
-                "[workspace]\nmembers = ['billing', 'shop']\nresolver = '3'\n[profile.release]\nlto = 'fat'\nstrip = true\n",
+                "[workspace]\nmembers = ['billing', 'shop']\nresolver = '3'\n[profile.release]\nlto = 'fat'\nstrip = true\n\
+                 # What a linker removes it removes at any level; more takes minutes.\n\
+                 opt-level = 1\n[profile.release.package.'*']\nopt-level = 0\n",
             ),
             (
                 "shop/Cargo.toml",
@@ -30,11 +32,11 @@ fn the_model_in_the_file_is_the_model_of_the_running_program() {
             ),
             (
                 "shop/src/main.rs",
-                include_str!("../../fixtures/cli/shop/src/main.rs"),
+                include_str!("fixtures/shop/src/main.rs"),
             ),
             (
                 "shop/migrations/0001_orders.up.sql",
-                include_str!("../../fixtures/cli/shop/migrations/0001_orders.up.sql"),
+                include_str!("fixtures/shop/migrations/0001_orders.up.sql"),
             ),
             (
                 "billing/Cargo.toml",
@@ -42,7 +44,7 @@ fn the_model_in_the_file_is_the_model_of_the_running_program() {
             ),
             (
                 "billing/src/lib.rs",
-                include_str!("../../fixtures/cli/billing/lib.rs"),
+                include_str!("fixtures/billing/lib.rs"),
             ),
         ],
     );
