@@ -9,13 +9,16 @@
 )]
 
 mod dead_letters;
+#[path = "../program/mod.rs"]
+mod program;
 mod project;
 mod round_trip;
 mod state;
 
 use std::fs;
 
-use project::{Outcome, Project, command};
+use program::{Outcome, command};
+use project::Project;
 use serde_json::json;
 
 const STAND_IN: [(&str, &str); 2] = [

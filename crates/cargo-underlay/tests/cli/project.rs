@@ -3,11 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use serde_json::Value;
+
+use crate::program::{self, Outcome};
 
 /// The projects share a target folder, so that their dependencies are compiled once: one test at a time.
 static TARGET: Mutex<()> = Mutex::new(());
@@ -17,13 +18,6 @@ pub(crate) struct Project {
     pub(crate) root: PathBuf,
     target: PathBuf,
     _lock: MutexGuard<'static, ()>,
-}
-
-/// How a command ended.
-pub(crate) struct Outcome {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
 }
 
 impl Project {
@@ -73,7 +67,7 @@ impl Project {
 
     /// Runs `cargo underlay` in a folder of the workspace.
     pub(crate) fn underlay_in(&self, folder: &str, arguments: &[&str]) -> Outcome {
-        let mut command = command();
+        let mut command = program::command();
         // As cargo calls it.
         command
             .arg("underlay")
@@ -84,40 +78,7 @@ impl Project {
     }
 }
 
-/// `cargo-underlay` as this repository has it, away from terminals and from the network.
-pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-underlay"));
-    command
-        .env("CARGO", env!("CARGO"))
-        .env("CARGO_NET_OFFLINE", "true")
-        .env("NO_COLOR", "1");
-    command
-        .env_remove("UNDERLAY_NAMESPACE")
-        .env_remove("UNDERLAY_POSTGRES");
-    command
-}
-
 impl Outcome {
-    pub(crate) fn of(mut command: Command) -> Self {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = command.stdin(Stdio::null()).output().unwrap();
-        Self {
-            code: status.code(),
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
-        }
-    }
-
-    /// Standard output as JSON, of a command that ended with this code.
-    pub(crate) fn json(&self, code: i32) -> Value {
-        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
-    }
-
     /// The problems that a command with `--json` found, each as severity, message and the places' lines.
     pub(crate) fn problems(&self, code: i32) -> Vec<(String, String, Vec<String>)> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();

@@ -5,10 +5,7 @@ use std::{fs, process::Command};
 
 use serde_json::json;
 
-use crate::{
-    manifest,
-    project::{Outcome, Project},
-};
+use crate::{manifest, program::Outcome, project::Project};
 
 const REAL: &str = "underlay = { path = '{repository}/crates/underlay', features = ['cron'] }\n\
                     serde = '1'\nserde_json = '1'\n";

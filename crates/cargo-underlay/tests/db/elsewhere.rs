@@ -23,7 +23,7 @@ pub(crate) fn another_environment() {
     let run = |arguments: &[&str]| {
         let mut command = project.command(&[&["db"], arguments, &["--env", "infra.json"]].concat());
         command.env("ELSEWHERE_PASSWORD", "");
-        crate::project::Outcome::of(command)
+        crate::program::Outcome::of(command)
     };
     let status = run(&["status", "--check"]);
     assert_eq!(status.code, Some(1), "{}", status.stderr);

@@ -4,7 +4,10 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::project::{Outcome, Project, SHOP};
+use crate::{
+    program::Outcome,
+    project::{Project, SHOP},
+};
 
 pub(crate) fn from_a_fresh_checkout_to_data() {
     let project = Project::new("life", &SHOP);

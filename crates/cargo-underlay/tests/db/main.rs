@@ -8,6 +8,8 @@
 mod elsewhere;
 mod life;
 mod prepare;
+#[path = "../program/mod.rs"]
+mod program;
 mod project;
 mod source;
 

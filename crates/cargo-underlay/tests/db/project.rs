@@ -4,21 +4,14 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
 };
 
-use serde_json::Value;
+use crate::program::{self, Outcome};
 
 /// A workspace in a folder of its own, whose servers go with it.
 pub(crate) struct Project {
     pub(crate) root: PathBuf,
-}
-
-/// How a command ended.
-pub(crate) struct Outcome {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
 }
 
 /// A database with two migrations, in an application that does not compile.
@@ -68,22 +61,11 @@ impl Project {
 
     /// `cargo underlay db`, away from terminals, from the network, and from what this environment says.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-underlay"));
+        let mut command = program::command();
         command
             .args(arguments)
             .current_dir(&self.root)
-            .stdin(Stdio::null())
-            .env("CARGO_NET_OFFLINE", "true")
-            .env("CARGO_TARGET_DIR", self.root.join("target"))
-            .env("NO_COLOR", "1");
-        for name in [
-            "UNDERLAY_NAMESPACE",
-            "UNDERLAY_POSTGRES",
-            "PGOPTIONS",
-            "DATABASE_URL",
-        ] {
-            command.env_remove(name);
-        }
+            .env("CARGO_TARGET_DIR", self.root.join("target"));
         command
     }
 
@@ -95,15 +77,7 @@ impl Project {
     /// Standard output of a subcommand of `db` that must do what it is asked.
     #[track_caller]
     pub(crate) fn done(&self, arguments: &[&str]) -> String {
-        let outcome = self.db(arguments);
-        assert_eq!(
-            outcome.code,
-            Some(0),
-            "{}{}",
-            outcome.stdout,
-            outcome.stderr
-        );
-        outcome.stdout
+        self.db(arguments).done()
     }
 
     /// The messages of a subcommand of `db` that must fail.
@@ -157,28 +131,5 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-impl Outcome {
-    pub(crate) fn of(mut command: Command) -> Self {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = command.output().unwrap();
-        Self {
-            code: status.code(),
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
-        }
-    }
-
-    /// Standard output as JSON, of a command that ended with this code.
-    #[track_caller]
-    pub(crate) fn json(&self, code: i32) -> Value {
-        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
     }
 }
