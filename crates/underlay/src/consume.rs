@@ -167,23 +167,7 @@ impl Consumer {
             message_id = received.id,
             attempt = received.attempt,
         );
-        let outcome = async {
-            let outcome = self.handle(&received).await;
-            match &outcome {
-                Outcome::Handled | Outcome::Unwanted => {
-                    tracing::debug!(target: "underlay", "handled");
-                }
-                Outcome::Retried { reason, delay } => {
-                    tracing::warn!(target: "underlay", reason, "the handler failed; delivering again in {delay:?}");
-                }
-                Outcome::DeadLettered { reason } => {
-                    tracing::error!(target: "underlay", reason, "the message was dead-lettered");
-                }
-            }
-            outcome
-        }
-        .instrument(span.clone())
-        .await;
+        let outcome = self.handle(&received).instrument(span.clone()).await;
         let told = match &outcome {
             Outcome::Handled | Outcome::Unwanted => self.source.ack(&received.receipt).await,
             Outcome::Retried { delay, .. } => self.source.nack(&received.receipt, *delay).await,
@@ -191,10 +175,8 @@ impl Consumer {
                 self.source.dead_letter(&received.receipt, reason).await
             }
         };
-        if let Err(error) = told {
-            let error = crate::error::chain(&error);
-            tracing::warn!(target: "underlay", parent: &span, error, "the broker was not told; it will deliver again");
-        }
+        // Only now: who reads that a message is dead-lettered finds it there.
+        span.in_scope(|| log(&outcome, told));
         outcome
     }
 
@@ -289,6 +271,41 @@ impl Consumer {
         }
         let delay = backoff(self.options.min_backoff, self.options.max_backoff, retries);
         Outcome::Retried { reason, delay }
+    }
+}
+
+/// Says what became of a delivery, and whether the broker was told.
+fn log(outcome: &Outcome, told: underlay_backends::Result<()>) {
+    let untold = told.err().map(|error| crate::error::chain(&error));
+    match (outcome, &untold) {
+        (Outcome::Handled | Outcome::Unwanted, None) => {
+            tracing::debug!(target: "underlay", "handled");
+        }
+        (Outcome::Handled | Outcome::Unwanted, Some(error)) => {
+            tracing::warn!(target: "underlay", error, "handled, but not acknowledged; it will be delivered again");
+        }
+        (Outcome::Retried { reason, delay }, None) => {
+            tracing::warn!(target: "underlay", reason, "the handler failed; delivering again in {delay:?}");
+        }
+        (Outcome::Retried { reason, .. }, Some(error)) => {
+            tracing::warn!(
+                target: "underlay",
+                reason,
+                error,
+                "the handler failed, and the broker was not told; delivering again when its lease ends",
+            );
+        }
+        (Outcome::DeadLettered { reason }, None) => {
+            tracing::error!(target: "underlay", reason, "the message was dead-lettered");
+        }
+        (Outcome::DeadLettered { reason }, Some(error)) => {
+            tracing::error!(
+                target: "underlay",
+                reason,
+                error,
+                "the message could not be dead-lettered; it will be delivered again",
+            );
+        }
     }
 }
 
