@@ -20,7 +20,7 @@ enum Cell {
 impl Cases {
     /// Reads one line of a test program: a case that has run, or why one is not to be run.
     pub(super) fn read_line(&mut self, line: &str) {
-        if let Some(rest) = line.strip_prefix("not applicable: ") {
+        if let Some(rest) = line.strip_prefix("not applicable: [conformance] ") {
             if let Some((name, why)) = rest.split_once(": ") {
                 self.note(name, Cell::No(why.to_owned()));
             }
@@ -111,8 +111,8 @@ mod tests {
     fn a_table_of_each_suite() {
         let mut cases = Cases::default();
         for line in [
-            "not applicable: topic::aws::moto::receive: it does not notice",
-            "not applicable: topic::nats::receive: it does not notice",
+            "not applicable: [conformance] topic::aws::moto::receive: it does not notice",
+            "not applicable: [conformance] topic::nats::receive: it does not notice",
             "test [conformance] topic::nats::publish     ... ok",
             "test [conformance] topic::aws::moto::publish ... FAILED",
             "test [conformance] topic::memory::receive ... ok",

@@ -73,7 +73,10 @@ impl Project {
             .arg("underlay")
             .args(arguments)
             .current_dir(self.root.join(folder));
-        command.env("CARGO_TARGET_DIR", &self.target);
+        command
+            .env("CARGO_TARGET_DIR", &self.target)
+            // Nobody debugs them, and they build faster.
+            .env("CARGO_PROFILE_DEV_DEBUG", "0");
         Outcome::of(command)
     }
 }

@@ -22,11 +22,11 @@ pub(crate) fn trial(suite: &str, clock: Clock, case: Case) -> Option<Trial> {
     Some(Trial::test(name, move || run(clock, case.run())).with_kind(KIND))
 }
 
-/// Says why there is no such test.
+/// Says why a case is no test.
 pub(crate) fn not_applicable(name: &str, why: &str) {
     // A list of tests holds nothing else.
     if !std::env::args().any(|argument| argument == "--list") {
-        println!("not applicable: {name}: {why}");
+        println!("not applicable: [{KIND}] {name}: {why}");
     }
 }
 
