@@ -19,9 +19,7 @@ fn the_model_in_the_file_is_the_model_of_the_running_program() {
         &[
             (
                 "Cargo.toml",
-                "[workspace]\nmembers = ['billing', 'shop']\nresolver = '3'\n[profile.release]\nlto = 'fat'\nstrip = true\n\
-                 # What a linker removes it removes at any level; more takes minutes.\n\
-                 opt-level = 1\n[profile.release.package.'*']\nopt-level = 0\n",
+                "[workspace]\nmembers = ['billing', 'shop']\nresolver = '3'\n[profile.release]\nlto = 'fat'\nstrip = true\n",
             ),
             (
                 "shop/Cargo.toml",
