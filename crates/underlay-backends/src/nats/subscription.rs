@@ -43,9 +43,9 @@ impl NatsSubscription {
         }
         // Not confirmed, as the consumer's own lease is not, either.
         if lease != self.puller.consumer.ack_wait {
+            let word = message::again_after(lease);
             for reply in batch.messages.iter().filter_map(|it| it.reply.clone()) {
-                let word = message::again_after(lease);
-                self.say(reply, word, "lease a message").await?;
+                self.say(reply, word.clone(), "lease a message").await?;
             }
         }
         let messages = batch.take();
